@@ -1,0 +1,172 @@
+//! What a vertex does, as plain data.
+//!
+//! An op names nothing of this machine: no host path, no process, no time. Two ops with equal
+//! fields and equal inputs are the same work, which is what makes keys out of them. How an op is
+//! carried out is the worker's business.
+
+use rbuild_cache::Digest;
+use serde::Serialize;
+
+/// A platform as OCI writes it: `linux/arm64/v8` is os, architecture and variant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Platform {
+    /// `linux`
+    pub os: String,
+    /// `amd64`, `arm64`, ..
+    pub architecture: String,
+    /// `v7`; empty when there is none.
+    pub variant: String,
+}
+
+/// What one vertex does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Op {
+    /// The file tree of an image. No inputs.
+    Image(ImageOp),
+    /// A tree that the user gives: the build context. No inputs, and no key of its own: who reads
+    /// from it is keyed by the content of what the edge's selector picks.
+    Context(ContextOp),
+    /// Run a process on a root file system.
+    Exec(ExecOp),
+    /// Copy files from inputs onto a tree: `COPY`, `ADD`.
+    Copy(CopyOp),
+    /// Make a directory where there is none: `WORKDIR`.
+    MakeDir(MakeDirOp),
+}
+
+/// An image that was resolved to a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageOp {
+    /// The reference as the build knows it, canonical: `docker.io/library/busybox:latest`.
+    pub reference: String,
+    /// The digest of the manifest for `platform`.
+    pub manifest: Digest,
+    /// The diffIDs of its layers, bottom first: the identity of its tree.
+    pub diff_ids: Vec<Digest>,
+    /// The platform it was resolved for.
+    pub platform: Platform,
+}
+
+/// A tree that the user gives, by the name it has in this build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ContextOp {
+    /// `context` for the main one, else the name of `--build-context`.
+    pub name: String,
+}
+
+/// A process on a root file system. The root is input 0, or nothing (`FROM scratch`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExecOp {
+    /// Which input is the root; none for an empty root.
+    pub root: Option<usize>,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// The environment, in order, without proxy variables.
+    pub env: Vec<(String, String)>,
+    /// Variables that the process sees and no key does: proxies.
+    #[serde(skip)]
+    pub unkeyed_env: Vec<(String, String)>,
+    /// The working directory, absolute.
+    pub cwd: String,
+    /// `USER` as written: empty, `name`, `uid`, `name:group`, ..
+    pub user: String,
+    /// The host name that the process sees.
+    pub hostname: String,
+    /// Which network the process sees.
+    pub network: Network,
+    /// Further trees and files, mounted for the process only, in the order they are mounted.
+    pub mounts: Vec<Mount>,
+    /// The platform whose binaries these are.
+    pub platform: Platform,
+}
+
+/// Which network a process sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Network {
+    /// A private one that reaches the outside.
+    Default,
+    /// The host's own.
+    Host,
+    /// Loopback only.
+    None,
+}
+
+/// A tree or file that is there for one process and leaves no trace in the layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mount {
+    /// Where, absolute inside the root.
+    pub target: String,
+    /// What.
+    pub kind: MountKind,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum MountKind {
+    /// A file with these bytes, read-only: a heredoc that is a script.
+    File {
+        /// The bytes.
+        data: Vec<u8>,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// Files from inputs (or given inline) onto a tree. Makes one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopyOp {
+    /// Which input the files go onto; none for an empty tree.
+    pub base: Option<usize>,
+    /// What is copied, in order.
+    pub sources: Vec<CopySource>,
+    /// The destination, absolute. A trailing `/` says that it is a directory.
+    pub dest: String,
+    /// `--chown` as written after expansion: `user[:group]`; none for the default.
+    pub chown: Option<String>,
+    /// `--chmod` as written after expansion, octal or symbolic.
+    pub chmod: Option<String>,
+    /// `ADD`: an archive among the sources is unpacked, by its content.
+    pub unpack: Unpack,
+    /// Whether ownership of the source is kept. True for `COPY --from`, false for the build
+    /// context, whose files belong to 0:0.
+    pub keep_owner: bool,
+}
+
+/// Whether an archive is unpacked or copied as the file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Unpack {
+    /// Copied as it is.
+    No,
+    /// Unpacked if its first bytes say that it is an archive.
+    Archives,
+}
+
+/// One source of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum CopySource {
+    /// Paths of an input.
+    Input {
+        /// Which input. The selector on that edge says which of its paths.
+        input: usize,
+    },
+    /// A file given in the Dockerfile itself.
+    Inline {
+        /// The file's name.
+        name: String,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+}
+
+/// A directory that is there afterwards, with its missing parents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MakeDirOp {
+    /// Which input the directory is made on; none for an empty tree.
+    pub base: Option<usize>,
+    /// Absolute and clean.
+    pub path: String,
+    /// Who owns what had to be made: `USER` as written, looked up in the tree.
+    pub user: String,
+    /// The permission bits of what had to be made.
+    pub mode: u32,
+}

@@ -1,0 +1,115 @@
+//! The door between the solver and the world.
+//!
+//! The solver decides what is done and when; a [`Worker`] knows how. Tests use a fake one that
+//! counts. All methods may be called from several threads at once.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rbuild_cache::ContentDigest;
+use rbuild_cache::tree::Selector;
+
+use crate::event::Event;
+use crate::graph::{Vertex, VertexId};
+use crate::key::{Key, OpDigest};
+use crate::key::Part;
+
+/// Carries out ops and keeps their results.
+pub trait Worker: Sync {
+    /// A result: a snapshot, or a context. Cheap to clone.
+    type Output: Clone + Debug + Send + Sync;
+    /// Why something failed.
+    type Error: Send;
+    /// Held while one process works on a key; others wait for it.
+    type Claim: Send;
+
+    /// The result of an op that needs no key because it is only a name: a context.
+    fn source(&self, vertex: &Vertex) -> Result<Option<Self::Output>, Self::Error>;
+
+    /// The digest of what `selector` picks of `output`. Computed once and remembered.
+    fn content(&self, output: &Self::Output, selector: &Selector) -> Result<ContentDigest, Self::Error>;
+
+    /// The result that is recorded under `key`, if its bytes are all there.
+    fn look_up(&self, key: &Key) -> Option<Self::Output>;
+
+    /// Earlier results of an equal op on whatever inputs, the newest first.
+    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
+
+    /// The key parts of the last record in this slot: what a miss is compared with.
+    fn last_parts(&self, slot: &str) -> Option<Vec<Part>>;
+
+    /// Waits until no other process works on `key`, and keeps others from starting.
+    fn claim(&self, key: &Key, cancel: &Cancel) -> Result<Self::Claim, Self::Error>;
+
+    /// Does what the op says.
+    fn run(&self, job: &Job<'_, Self::Output>) -> Result<Self::Output, Self::Error>;
+
+    /// Remembers the result. Failing to remember is not failing to build: the worker tells the
+    /// user and goes on.
+    fn save(&self, entry: &Save<'_, Self::Output>);
+}
+
+/// An earlier result and the inputs it was made from.
+#[derive(Debug, Clone)]
+pub struct Candidate<O> {
+    /// The result.
+    pub output: O,
+    /// What it was made from, in the order of the op's inputs.
+    pub inputs: Vec<(O, Selector)>,
+}
+
+/// One op to run.
+pub struct Job<'a, O> {
+    /// Its name in the graph.
+    pub id: VertexId,
+    /// The op and its edges.
+    pub vertex: &'a Vertex,
+    /// The results of its inputs, in order.
+    pub inputs: &'a [O],
+    /// To be looked at now and then, and waited on.
+    pub cancel: &'a Cancel,
+    /// Where to tell what happens.
+    pub events: &'a (dyn Fn(Event) + Sync),
+}
+
+/// A result to remember.
+pub struct Save<'a, O> {
+    /// The definition key.
+    pub key: &'a Key,
+    /// The op alone, without inputs.
+    pub op: &'a OpDigest,
+    /// The vertex.
+    pub vertex: &'a Vertex,
+    /// The results of its inputs, in order; empty where they were never made because the result
+    /// was found by its content.
+    pub inputs: &'a [O],
+    /// What the key was made of.
+    pub parts: &'a [Part],
+    /// The result.
+    pub output: &'a O,
+    /// How long it took to make.
+    pub took: Duration,
+}
+
+/// Says that a build is over before its end. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Not cancelled yet.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Ends the build.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the build was ended.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
