@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod digest;
+pub mod pattern;
 pub mod tree;
 
 pub use digest::{ContentDigest, Digest};
