@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod pattern;
+pub mod stat;
 pub mod tree;
 
 pub use digest::{ContentDigest, Digest};
