@@ -1,1 +1,5 @@
-//! The frontend.
+//! The frontend: Dockerfile text to a graph, without I/O, clock or environment.
+
+pub mod ast;
+pub mod diagnostic;
+pub mod source;
