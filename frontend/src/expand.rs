@@ -92,7 +92,9 @@ pub enum Problem {
     #[error("unsupported modifier `{0}` in a substitution")]
     UnsupportedModifier(String),
     /// `${a#\b}`
-    #[error("the pattern `{0}` of a substitution is not valid: `\\` only escapes `*`, `?` and `\\`")]
+    #[error(
+        "the pattern `{0}` of a substitution is not valid: `\\` only escapes `*`, `?` and `\\`"
+    )]
     BadPattern(String),
     /// `${a?}` and `${a:?message}` where there is no such value.
     #[error("`{name}`: {message}")]
@@ -124,11 +126,7 @@ impl Style {
     }
 
     /// Replaces the variables of `text`.
-    pub fn expand(
-        &self,
-        text: &str,
-        variables: &dyn Variables,
-    ) -> Result<Expanded, ExpandError> {
+    pub fn expand(&self, text: &str, variables: &dyn Variables) -> Result<Expanded, ExpandError> {
         scan::expand(self, text, variables)
     }
 }

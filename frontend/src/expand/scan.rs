@@ -11,8 +11,7 @@ pub(super) fn expand(
     text: &str,
     variables: &dyn Variables,
 ) -> Result<Expanded, ExpandError> {
-    let mut scan =
-        Scan { style, variables, text, at: 0, depth: 0, result: Expanded::default() };
+    let mut scan = Scan { style, variables, text, at: 0, depth: 0, result: Expanded::default() };
     let outcome = scan.run(None, Escapes::Removed)?;
     Ok(Expanded { text: outcome.text, words: outcome.words, ..scan.result })
 }
@@ -115,6 +114,7 @@ impl Scan<'_> {
 
     fn single_quoted(&mut self, start: usize) -> Result<String, ExpandError> {
         let Some(length) = self.text[self.at..].find('\'') else {
+            self.at = self.text.len();
             return Err(self.error(start, Problem::OpenSingleQuote));
         };
         let inner = &self.text[self.at..self.at + length];
@@ -282,7 +282,9 @@ impl Scan<'_> {
     ) -> Result<String, ExpandError> {
         let output = self.run(Some(stop), escapes).map_err(|error| match error.problem {
             // These are about the substitution as a whole, not about where the text ended.
-            Problem::MissingBrace | Problem::MissingSlash if error.span.start == self.text.len() => {
+            Problem::MissingBrace | Problem::MissingSlash
+                if error.span.start == self.text.len() =>
+            {
                 self.error(start, error.problem)
             }
             _ => error,
@@ -292,8 +294,7 @@ impl Scan<'_> {
 
     fn value(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name);
-        let names =
-            if value.is_some() { &mut self.result.used } else { &mut self.result.unset };
+        let names = if value.is_some() { &mut self.result.used } else { &mut self.result.unset };
         if !names.contains(name) {
             names.insert(name.to_owned());
         }
