@@ -8,6 +8,7 @@ mod fs;
 mod id;
 mod images;
 mod lock;
+pub mod pattern;
 mod record;
 mod root;
 mod store;

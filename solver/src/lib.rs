@@ -9,4 +9,5 @@ pub mod graph;
 pub mod key;
 pub mod op;
 pub mod plan;
+pub mod solve;
 pub mod worker;
