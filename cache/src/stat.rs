@@ -11,30 +11,28 @@
 //! where they disagree, which costs the other a few reads next time.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::ContentDigest;
+use crate::fs::{self, FsError};
 use crate::tree::{Node, Time};
 
 /// Digests of file contents by inode. Shared by all threads of a build.
 #[derive(Debug, Default)]
 pub struct StatCache {
-    file: Option<PathBuf>,
+    place: Option<Place>,
     saved: Vec<u8>,
     fresh: Mutex<BTreeMap<Inode, Rest>>,
 }
 
-/// The cache could not be written. The next build reads more than it must, no more.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the stat cache `{}`", path.display())]
-pub struct SaveError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
+/// Where a cache is kept.
+#[derive(Debug)]
+struct Place {
+    file: PathBuf,
+    /// A name that nobody else uses, for the file that will replace it.
+    temporary: PathBuf,
 }
 
 /// Device and inode.
@@ -69,13 +67,13 @@ impl StatCache {
         StatCache::default()
     }
 
-    /// The cache in the folder `caches` for the build context at `context` (absolute, links
-    /// resolved). It never fails: what cannot be read is empty.
-    pub fn open(caches: &Path, context: &Path) -> StatCache {
+    /// The cache in the folder `caches` for the build context at `context`. What cannot be read
+    /// is empty. `temporary` is a name for [`StatCache::save`] alone, on the same file system.
+    pub(crate) fn open(caches: &Path, temporary: PathBuf, context: &Path) -> StatCache {
         let name = ContentDigest::of(context.as_os_str().as_encoded_bytes()).hex();
         let file = caches.join(&name[..32]);
         let saved = load(&file).unwrap_or_default();
-        StatCache { file: Some(file), saved, fresh: Mutex::default() }
+        StatCache { place: Some(Place { file, temporary }), saved, fresh: Mutex::default() }
     }
 
     /// The digest of the file's content, if it is known to be unchanged.
@@ -98,20 +96,32 @@ impl StatCache {
         }
     }
 
-    /// Writes what this build learned, if it learned anything.
-    pub fn save(&self) -> Result<(), SaveError> {
-        let Some(path) = &self.file else { return Ok(()) };
+    /// Writes what this build learned, if it learned anything. If that fails, the next build reads
+    /// more than it must, no more.
+    pub fn save(&self) -> Result<(), FsError> {
+        let Some(place) = &self.place else { return Ok(()) };
         let fresh = self.fresh();
         if fresh.is_empty() {
             return Ok(());
         }
         // Another process may have saved since: its inodes are kept.
-        let records = merge(&load(path).unwrap_or_default(), &fresh);
-        store(path, &records).map_err(|source| SaveError { path: path.clone(), source })
+        place.store(&merge(&load(&place.file).unwrap_or_default(), &fresh))
     }
 
     fn fresh(&self) -> MutexGuard<'_, BTreeMap<Inode, Rest>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Replaces the file at once. It is not synced: what a crash leaves of it fails its digest.
+    fn store(&self, records: &[u8]) -> Result<(), FsError> {
+        let Place { file, temporary } = self;
+        fs::create_dir(file.parent().unwrap_or(file))?;
+        fs::remove_file(temporary)?;
+        let bytes = [MAGIC.as_slice(), blake3::hash(records).as_bytes(), records].concat();
+        fs::write_all(&fs::create_file(temporary)?, temporary, &bytes)?;
+        fs::rename(temporary, file)
     }
 }
 
@@ -159,24 +169,12 @@ fn merge(saved: &[u8], fresh: &BTreeMap<Inode, Rest>) -> Vec<u8> {
 
 /// The records of the file, if it is whole.
 fn load(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = std::fs::read(path).ok()?;
+    let mut bytes = fs::read(path).ok()?;
     let (header, records) = bytes.split_at_checked(HEADER)?;
     let sound = header.starts_with(MAGIC)
         && header[MAGIC.len()..] == *blake3::hash(records).as_bytes()
         && records.len().is_multiple_of(RECORD);
     sound.then(|| bytes.split_off(HEADER))
-}
-
-/// Replaces the file at once. It is not synced: what a crash leaves of it fails its digest.
-fn store(path: &Path, records: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(MAGIC)?;
-    file.write_all(blake3::hash(records).as_bytes())?;
-    file.write_all(records)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,4 +2,6 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod expand;
+pub mod ignore;
 pub mod source;

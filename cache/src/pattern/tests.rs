@@ -155,7 +155,8 @@ fn one_rule_matches() {
 
 #[test]
 fn the_last_rule_that_matches_decides() {
-    let rows: &[(&[&str], &str, Option<(usize, Effect)>)] = &[
+    type Row = (&'static [&'static str], &'static str, Option<(usize, Effect)>);
+    let rows: &[Row] = &[
         (&["**", "!util/docker/web"], "util/docker/web/foo", Some((1, Effect::Include))),
         (&["**", "!a/b", "a/b/c"], "a/b/c", Some((2, Effect::Exclude))),
         (&["**", "!dist/*.whl"], "dist/a.whl", Some((1, Effect::Include))),

@@ -77,7 +77,7 @@ fn a_saved_cache_is_read_back_and_merged() {
         nodes.push(node);
     }
     let caches = root.path().join("stat");
-    let open = || StatCache::open(&caches, Path::new("/some/context"));
+    let open = || StatCache::open(&caches, root.path().join("tmp"), Path::new("/some/context"));
     let (one, two) = (open(), open());
     for (index, node) in nodes.iter().enumerate() {
         let cache = if index % 2 == 0 { &one } else { &two };
@@ -90,7 +90,8 @@ fn a_saved_cache_is_read_back_and_merged() {
         let expected = ContentDigest::of(&node.identity.1.to_be_bytes());
         assert_eq!(both.get(node), Some(expected));
     }
-    assert!(StatCache::open(&caches, Path::new("/other")).get(&nodes[0]).is_none());
+    let other = StatCache::open(&caches, root.path().join("tmp"), Path::new("/other"));
+    assert_eq!(other.get(&nodes[0]), None);
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn a_damaged_file_is_an_empty_cache() {
     fs::write(root.path().join("file"), "x").unwrap();
     let node = node(root.path());
     let caches = root.path().join("stat");
-    let open = || StatCache::open(&caches, Path::new("/c"));
+    let open = || StatCache::open(&caches, root.path().join("tmp"), Path::new("/c"));
     let cache = open();
     cache.put(&node, ContentDigest::of(b"x"), later());
     cache.save().unwrap();
