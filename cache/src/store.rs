@@ -7,7 +7,8 @@
 //! blobs/sha256/<hex>
 //! layers/<id>/             one layer each, in one of two forms (`layer`)
 //! records.db               the record index (`db`)
-//! active/ tmp/ mounts/     of running processes: <owner>-<n>
+//! active/ tmp/             of running processes: <owner>-<n>
+//! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
 //! stat/<name>              digests of the files of one build context (`stat`)
