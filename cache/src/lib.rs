@@ -11,6 +11,7 @@ mod lock;
 pub mod pattern;
 mod record;
 mod root;
+pub mod stat;
 mod store;
 pub mod tree;
 
