@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::error::{Doing, Failure};
+use super::error::Failure;
 use super::user::User;
 use super::wire::Ids;
 
@@ -70,7 +70,7 @@ fn set_groups(user: &User) -> Result<(), Failure> {
 fn unmapped(user: &User, errno: Errno, what: &str) -> Failure {
     match errno {
         Errno::INVAL => not_mapped(user),
-        errno => Err::<(), _>(errno).doing(|| format!("set the {what} of the step")).unwrap_err(),
+        errno => Failure::setup(format!("set the {what} of the step"), errno),
     }
 }
 

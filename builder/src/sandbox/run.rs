@@ -301,9 +301,7 @@ impl Step {
             let _ = wire::send(self.report.as_fd(), b"end", &[]);
         }
         if let (Some(raw), Some(terminal)) = (&mut self.raw, &self.output) {
-            if let Ok(terminal) = terminal.try_clone() {
-                raw.follow_size(&terminal.into());
-            }
+            raw.follow_size(terminal.as_fd());
         }
     }
 }

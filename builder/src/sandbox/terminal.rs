@@ -67,7 +67,7 @@ impl Raw {
     }
 
     /// Tells the step's terminal when the window has changed its size.
-    pub fn follow_size(&mut self, terminal: &OwnedFd) {
+    pub fn follow_size(&mut self, terminal: BorrowedFd<'_>) {
         let now = size();
         if now != self.size {
             self.size = now;
