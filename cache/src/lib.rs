@@ -12,6 +12,7 @@ mod lock;
 pub mod pattern;
 mod record;
 mod root;
+pub mod stat;
 mod store;
 pub mod tree;
 

@@ -96,9 +96,9 @@ impl Root {
         self.owned("active")
     }
 
-    /// A new name below `mounts/`, with the same care.
-    pub(crate) fn mount_point(&self) -> Result<PathBuf, FsError> {
-        self.owned("mounts")
+    /// Where layers are mounted, each process in a mount namespace of its own.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.path.join("mounts")
     }
 
     fn owned(&self, folder: &str) -> Result<PathBuf, FsError> {
@@ -161,10 +161,10 @@ impl Root {
         answer.map_err(|error| self.warn(error)).ok()
     }
 
-    /// Removes what dead processes left below `active/`, `tmp/` and `mounts/`. Costs three directory reads when
+    /// Removes what dead processes left below `active/` and `tmp/`. Costs two directory reads when
     /// there is nothing.
     pub(crate) fn sweep(&self) -> Result<(), FsError> {
-        for folder in ["active", "tmp", "mounts"] {
+        for folder in ["active", "tmp"] {
             let folder = self.path.join(folder);
             for name in fs::list(&folder)? {
                 if self.is_abandoned(&name)? {

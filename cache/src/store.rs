@@ -7,9 +7,11 @@
 //! blobs/sha256/<hex>
 //! layers/<id>/             one layer each, in one of two forms (`layer`)
 //! records.db               the record index (`db`)
-//! active/ tmp/ mounts/     of running processes: <owner>-<n>
+//! active/ tmp/             of running processes: <owner>-<n>
+//! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
 //!
 //! # What survives what
@@ -38,6 +40,7 @@ use crate::layer::Layers;
 use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
+use crate::stat::StatCache;
 
 #[cfg(test)]
 mod tests;
@@ -153,6 +156,13 @@ impl Store {
     /// Results by key.
     pub fn records(&self) -> &Records {
         &self.inner.records
+    }
+
+    /// What earlier builds found in the files of the build context at `context`, an absolute path
+    /// without links.
+    pub fn stat_cache(&self, context: &Path) -> Result<StatCache, FsError> {
+        let root = &self.inner.root;
+        Ok(StatCache::open(&root.path.join("stat"), root.temporary()?, context))
     }
 
     /// What went wrong since the last call and was got over: one line each, for the user.
