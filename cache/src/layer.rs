@@ -79,8 +79,8 @@ impl Snapshot {
 impl Layers {
     pub(crate) fn new(root: Arc<Root>) -> Layers {
         let blobs = Blobs::new(Arc::clone(&root));
-        let mounts = mount::Mounts::new(Arc::clone(&root));
-        Layers { inner: Arc::new(Inner { root, blobs, rights: marks::Rights::detect(), mounts }) }
+        let (rights, mounts) = (marks::Rights::detect(), mount::Mounts::default());
+        Layers { inner: Arc::new(Inner { root, blobs, rights, mounts }) }
     }
 
     /// A layer whose archive has this digest, if the store has one.

@@ -11,7 +11,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -26,13 +27,11 @@ use super::{Layers, MountError, Snapshot};
 use crate::db::Form;
 use crate::fs::{self, FsError};
 use crate::id::LayerId;
-use crate::root::{Root, guard};
+use crate::root::guard;
 
 /// What this process has mounted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Mounts {
-    root: Arc<Root>,
-    empty: OnceLock<PathBuf>,
     views: Mutex<HashMap<Snapshot, Weak<View>>>,
 }
 
@@ -47,12 +46,6 @@ impl View {
     /// The root of the tree.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Mounts {
-    pub(super) fn new(root: Arc<Root>) -> Mounts {
-        Mounts { root, empty: OnceLock::new(), views: Mutex::default() }
     }
 }
 
@@ -94,8 +87,7 @@ impl Layers {
         }
         // Overlayfs without an upper wants two lowers.
         lowers.push(empty);
-        let path = self.inner.root.mount_point()?;
-        fs::create_dir(&path)?;
+        let path = self.mount_point()?;
         let view = View { path, mounted: true };
         let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
         overlay(&lowers, self.inner.rights, &view.path).map_err(failed)?;
@@ -112,24 +104,21 @@ impl Layers {
 
     /// What is below `scratch`.
     fn empty(&self) -> Result<PathBuf, MountError> {
-        let mounts = &self.inner.mounts;
-        if let Some(path) = mounts.empty.get() {
-            return Ok(path.clone());
-        }
-        let path = mounts.root.mount_point()?;
+        let path = self.inner.root.mounts().join("empty");
         fs::create_dir(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o755))
             .map_err(|cause| FsError::new("chmod", &path, cause))?;
-        // Another thread may have been faster; its directory serves as well.
-        Ok(mounts.empty.get_or_init(|| path).clone())
+        Ok(path)
     }
-}
 
-impl Drop for Mounts {
-    fn drop(&mut self) {
-        if let Some(empty) = self.empty.get() {
-            let _ = fs::remove_tree(empty);
-        }
+    /// A directory to mount on. Every process has its own mounts on the same few directories, so
+    /// that none is ever removed: that would take away what another process has mounted there.
+    fn mount_point(&self) -> Result<PathBuf, MountError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.root.mounts().join(number.to_string());
+        fs::create_dir(&path)?;
+        Ok(path)
     }
 }
 
@@ -138,7 +127,6 @@ impl Drop for View {
         if self.mounted {
             // Nobody is told: the namespace ends with the process anyway.
             let _ = unmount(&self.path, UnmountFlags::DETACH);
-            let _ = std::fs::remove_dir(&self.path);
         }
     }
 }

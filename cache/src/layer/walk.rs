@@ -89,7 +89,7 @@ impl Walk<'_> {
             mode: stat.st_mode & 0o7777,
             uid,
             gid,
-            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
             xattrs: found.kept,
         };
         Ok(Some((entry, body)))
