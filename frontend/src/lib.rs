@@ -4,4 +4,6 @@ pub mod ast;
 pub mod diagnostic;
 pub mod expand;
 pub mod ignore;
+mod lexer;
+pub mod parser;
 pub mod source;
