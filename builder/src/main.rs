@@ -1,2 +1,8 @@
 //! rbuild.
-fn main() {}
+
+#[allow(dead_code, unused_imports)]
+mod sandbox;
+
+fn main() {
+    sandbox::init_hook();
+}
