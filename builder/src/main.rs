@@ -4,6 +4,8 @@
 mod sandbox;
 #[allow(dead_code)]
 mod source;
+#[allow(dead_code)]
+mod worker;
 
 fn main() {
     sandbox::init_hook();
