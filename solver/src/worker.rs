@@ -13,8 +13,8 @@ use rbuild_cache::tree::Selector;
 
 use crate::event::Event;
 use crate::graph::{Vertex, VertexId};
-use crate::key::{Key, OpDigest};
 use crate::key::Part;
+use crate::key::{Key, OpDigest};
 
 /// Carries out ops and keeps their results.
 pub trait Worker: Sync {
@@ -29,7 +29,11 @@ pub trait Worker: Sync {
     fn source(&self, vertex: &Vertex) -> Result<Option<Self::Output>, Self::Error>;
 
     /// The digest of what `selector` picks of `output`. Computed once and remembered.
-    fn content(&self, output: &Self::Output, selector: &Selector) -> Result<ContentDigest, Self::Error>;
+    fn content(
+        &self,
+        output: &Self::Output,
+        selector: &Selector,
+    ) -> Result<ContentDigest, Self::Error>;
 
     /// The result that is recorded under `key`, if its bytes are all there.
     fn look_up(&self, key: &Key) -> Option<Self::Output>;
