@@ -322,6 +322,11 @@ pub(super) fn from_request(error: &reqwest::Error, failing: Failing<'_>) -> Regi
     if let Some(tls) = cause::<rustls::Error>(error) {
         return RegistryError::Tls { host, kind: tls_failure(tls), reason: tls.to_string() };
     }
+    let hung_up = |io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof;
+    if error.is_connect() && cause::<io::Error>(error).is_some_and(hung_up) {
+        let reason = root(error).to_string();
+        return RegistryError::Tls { host, kind: TlsFailure::Other, reason };
+    }
     if error.is_connect() {
         return RegistryError::Unreachable { host, kind: unreachable(error) };
     }
@@ -351,22 +356,23 @@ fn unreachable(error: &reqwest::Error) -> Unreachable {
     if error.is_timeout() { Unreachable::TimedOut } else { Unreachable::Other(told) }
 }
 
-/// The first cause of type `E`. An I/O error hides what it wraps from `source`, so it is opened.
+/// The first cause of type `E`.
 fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    causes(error).find_map(|cause| {
-        cause
-            .downcast_ref::<E>()
-            .or_else(|| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<E>())
-    })
+    causes(error).find_map(|cause| cause.downcast_ref::<E>())
 }
 
+/// An error and what caused it. An I/O error leaves out what it wraps, so it is opened.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let current: &'a (dyn StdError + 'static) = next?;
-        next = current.source();
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => current.source(),
+        };
         Some(current)
     })
 }

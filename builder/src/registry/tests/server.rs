@@ -138,6 +138,10 @@ impl Drop for Server {
 }
 
 fn serve(stream: TcpStream, seen: &Mutex<Vec<Request>>, handler: &dyn Fn(&Request) -> Reply) {
+    if speaks_tls(&stream) {
+        let _ = (&stream).write_all(b"HTTP/1.1 400 X\r\nConnection: close\r\n\r\n");
+        return;
+    }
     let Some(mut request) = read(&stream) else { return };
     {
         let mut seen = seen.lock().unwrap();
@@ -146,6 +150,12 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<Request>>, handler: &dyn Fn(&Reques
     }
     // The client may have gone already: a test of just that.
     let _ = answer(&stream, &request, &handler(&request));
+}
+
+/// A TLS record that holds a handshake starts with 22.
+fn speaks_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    stream.peek(&mut first).is_ok() && first == [22]
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
