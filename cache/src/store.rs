@@ -36,6 +36,7 @@ use crate::blob::Blobs;
 use crate::db::{self, Db, DbError};
 use crate::fs::{self, FsError};
 use crate::images::{self, Images};
+use crate::layer::Layers;
 use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
@@ -55,6 +56,7 @@ struct Inner {
     root: Arc<Root>,
     blobs: Blobs,
     images: Images,
+    layers: Layers,
     records: Records,
 }
 
@@ -146,6 +148,11 @@ impl Store {
         &self.inner.images
     }
 
+    /// Layers, and stacks of them.
+    pub fn layers(&self) -> &Layers {
+        &self.inner.layers
+    }
+
     /// Results by key.
     pub fn records(&self) -> &Records {
         &self.inner.records
@@ -201,6 +208,7 @@ impl Inner {
         Inner {
             blobs: Blobs::new(root.clone()),
             images: Images::new(root.clone()),
+            layers: Layers::new(root.clone()),
             records: Records::new(root.clone()),
             root,
         }
