@@ -113,8 +113,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The line without its continuation character, if it has one. Blanks may follow the character;
-    /// a doubled one
-    /// stands for itself.
+    /// a doubled one stands for itself.
     fn continued(&self, line: &Text) -> Option<Text> {
         let escape = self.escape.char();
         let head = line.as_str().trim_end_matches([' ', '\t']).strip_suffix(escape)?;

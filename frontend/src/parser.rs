@@ -1,11 +1,11 @@
 //! Dockerfile text to [`Ast`] and diagnostics. Never fails, never stops at the first error.
 //!
 //! The whole language is understood here, whatever of it the builder can do. Questions which need
-//! variables,
-//! stages or images are left to lowering. One file below per kind of instruction.
+//! variables, stages or images are left to lowering. One file below per kind of instruction.
 
 mod arg;
 mod command;
+mod duration;
 mod flags;
 mod from;
 mod healthcheck;

@@ -1,8 +1,7 @@
 //! Finds `<<name` words in a line.
 //!
 //! A heredoc is a word of its own: `cat <<EOF` has one, `cat<<EOF`, `"<<EOF"`, `$((1<<2))` and
-//! `<<<text` have
-//! none. Words are split as a shell does, always with `\` as the escape character.
+//! `<<<text` have none. Words are split as a shell does, always with `\` as the escape character.
 
 use crate::ast::{HeredocExpansion, HeredocTabs, Text};
 

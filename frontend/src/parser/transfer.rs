@@ -68,10 +68,9 @@ fn missing(words: &[Text]) -> &'static str {
 fn words(args: &Text, keyword: Keyword, context: &mut Context<'_>) -> Option<Vec<Text>> {
     match json::parse(args) {
         Json::Array(words) => {
-            for word in words.iter().filter(|word| heredoc::parse(word).is_some()) {
-                context.report(heredoc_in_json(word));
-            }
-            Some(words)
+            let heredoc = words.iter().find(|word| heredoc::parse(word).is_some());
+            context.diagnostics.extend(heredoc.map(heredoc_in_json));
+            heredoc.is_none().then_some(words)
         }
         Json::NotStrings => {
             context.report(json::not_strings(args));
