@@ -77,6 +77,12 @@ impl<'a> Lexer<'a> {
         Err(Unterminated { almost })
     }
 
+    /// Whether a later line ends the heredoc.
+    pub fn has_end(&self, word: &heredoc::Word) -> bool {
+        let mut lines = self.lines[self.next..].iter();
+        lines.any(|span| word.ends_at(without_line_end(&self.source.text()[span.clone()])))
+    }
+
     /// The end of what has been consumed, without the line end.
     pub fn consumed_to(&self) -> usize {
         let last = self.next.checked_sub(1).and_then(|index| self.lines.get(index));

@@ -126,9 +126,13 @@ fn heredoc_in_json(word: &Text) -> Diagnostic {
 }
 
 fn blank_in_name(word: &Text) -> Diagnostic {
-    let message = "a file's name from a heredoc cannot have blanks";
-    Diagnostic::error("heredoc-name", word.span(), message)
-        .with_help("write it to a name without blanks, then move it with `RUN`")
+    let message = "the word of a heredoc cannot have blanks here";
+    let error = Diagnostic::error("heredoc-name", word.span(), message);
+    let spaced = word.as_str().split_once("<<").is_some_and(|(_, name)| name.starts_with(' '));
+    match spaced {
+        true => error.with_help("remove the blanks behind `<<`"),
+        false => error.with_help("take a word without blanks"),
+    }
 }
 
 fn heredoc_dest(dest: &Text, heredocs: &[Heredoc]) -> Diagnostic {
