@@ -5,6 +5,8 @@ mod blob;
 mod check;
 mod db;
 pub mod digest;
+#[cfg(test)]
+mod fixture;
 mod fs;
 mod gc;
 mod id;
