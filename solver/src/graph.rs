@@ -140,4 +140,3 @@ fn identity(vertex: &Vertex) -> Vec<u8> {
     serde_json::to_vec(&(&vertex.op, vertex.op.unkeyed(), inputs, vertex.origin.always_run))
         .unwrap_or_default()
 }
-

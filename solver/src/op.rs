@@ -34,6 +34,13 @@ pub enum Op {
     MakeDir(MakeDirOp),
 }
 
+impl Op {
+    /// Whether there is something to do. A context only has to be named.
+    pub fn is_work(&self) -> bool {
+        !matches!(self, Op::Context(_))
+    }
+}
+
 /// An image that was resolved to a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageOp {

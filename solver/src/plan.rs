@@ -1,8 +1,50 @@
-//! Why a vertex has to run.
+//! What has to be done, decided before anything is done.
+//!
+//! A plan costs lookups only. Vertices are keyed inputs first; then the targets ask for results,
+//! and a result that is not recorded asks for its inputs. What nobody asks for is not needed, and
+//! so never fetched, copied or run.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::key::Part;
+use crate::graph::{Edge, Graph, Vertex, VertexId};
+use crate::key::{self, InputKey, Key, OpDigest, Part};
+use crate::op::Op;
+use crate::worker::Worker;
+
+/// What is to be done for each vertex that the targets reach.
+#[derive(Debug)]
+pub struct Plan<O> {
+    /// The vertices in order, inputs first.
+    pub steps: Vec<Step<O>>,
+}
+
+/// One vertex of a plan.
+#[derive(Debug)]
+pub struct Step<O> {
+    /// Which vertex.
+    pub id: VertexId,
+    /// The digest of its op.
+    pub op: OpDigest,
+    /// Its definition key.
+    pub key: Key,
+    /// What the key was made of.
+    pub parts: Vec<Part>,
+    /// What is to be done.
+    pub decision: Decision<O>,
+}
+
+/// What is to be done for a vertex.
+#[derive(Debug)]
+pub enum Decision<O> {
+    /// Its result is there.
+    Hit(O),
+    /// Its result is not recorded under the definition key. It runs, unless its inputs turn out
+    /// to have the content of an earlier run.
+    Run(MissReason),
+    /// Everything that would use it is there already.
+    Unneeded,
+}
 
 /// Why a result could not be taken from the cache. Shown to the user, one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +57,118 @@ pub enum MissReason {
     Changed(Vec<String>),
     /// The key is the one of the last time, and its result is no longer there.
     Gone,
+}
+
+impl<O: Clone> Plan<O> {
+    /// Keys everything that `targets` need and looks up what is asked for.
+    ///
+    /// Fails only where a context cannot be read: a missing `COPY` source ends the build here,
+    /// before anything ran.
+    pub fn new<W: Worker<Output = O>>(
+        graph: &Graph,
+        targets: &[VertexId],
+        worker: &W,
+    ) -> Result<Plan<O>, (VertexId, W::Error)> {
+        let mut steps: Vec<Step<O>> = Vec::new();
+        let mut keys: HashMap<VertexId, Key> = HashMap::new();
+        for id in graph.needed(targets) {
+            let step = keyed(graph, id, worker, &keys).map_err(|error| (id, error))?;
+            keys.insert(id, step.key);
+            steps.push(step);
+        }
+        decide(graph, targets, worker, &mut steps)?;
+        Ok(Plan { steps })
+    }
+}
+
+/// A step with its key, not yet asked for.
+fn keyed<W: Worker>(
+    graph: &Graph,
+    id: VertexId,
+    worker: &W,
+    keys: &HashMap<VertexId, Key>,
+) -> Result<Step<W::Output>, W::Error> {
+    let vertex = graph.vertex(id);
+    let inputs = vertex
+        .inputs
+        .iter()
+        .map(|edge| input_key(graph, edge, worker, keys))
+        .collect::<Result<Vec<_>, _>>()?;
+    let op = vertex.op.digest();
+    Ok(Step {
+        id,
+        op,
+        key: key::definition_key(&op, vertex, &inputs),
+        parts: key::parts(vertex, &inputs),
+        decision: Decision::Unneeded,
+    })
+}
+
+fn input_key<W: Worker>(
+    graph: &Graph,
+    edge: &Edge,
+    worker: &W,
+    keys: &HashMap<VertexId, Key>,
+) -> Result<InputKey, W::Error> {
+    match &graph.vertex(edge.from).op {
+        Op::Context(context) => {
+            let tree = worker.context(context)?;
+            Ok(InputKey::Content(worker.content(&tree, &edge.selector)?))
+        }
+        _ => Ok(InputKey::Definition(keys[&edge.from])),
+    }
+}
+
+/// Asks for the targets, and for the inputs of what is not there.
+fn decide<W: Worker>(
+    graph: &Graph,
+    targets: &[VertexId],
+    worker: &W,
+    steps: &mut [Step<W::Output>],
+) -> Result<(), (VertexId, W::Error)> {
+    let mut asked: HashSet<VertexId> = targets.iter().copied().collect();
+    for step in steps.iter_mut().rev().filter(|step| graph.vertex(step.id).op.is_work()) {
+        if !asked.contains(&step.id) {
+            continue;
+        }
+        let vertex = graph.vertex(step.id);
+        step.decision = decision(vertex, step, worker);
+        if let Decision::Run(_) = step.decision {
+            asked.extend(vertex.inputs.iter().map(|edge| edge.from));
+        }
+    }
+    give_contexts(graph, &asked, worker, steps)
+}
+
+fn decision<W: Worker>(vertex: &Vertex, step: &Step<W::Output>, worker: &W) -> Decision<W::Output> {
+    if vertex.origin.always_run {
+        return Decision::Run(MissReason::Asked);
+    }
+    match worker.look_up(vertex, &step.key) {
+        Some(output) => Decision::Hit(output),
+        None => {
+            let last = worker.last_parts(&vertex.origin.slot);
+            Decision::Run(MissReason::between(last.as_deref(), &step.parts))
+        }
+    }
+}
+
+/// A context is there as soon as it is asked for.
+fn give_contexts<W: Worker>(
+    graph: &Graph,
+    asked: &HashSet<VertexId>,
+    worker: &W,
+    steps: &mut [Step<W::Output>],
+) -> Result<(), (VertexId, W::Error)> {
+    for step in steps {
+        if let Op::Context(context) = &graph.vertex(step.id).op
+            && asked.contains(&step.id)
+        {
+            let tree = worker.context(context).map_err(|error| (step.id, error))?;
+            step.decision = Decision::Hit(tree);
+        }
+    }
+    Ok(())
 }
 
 impl MissReason {

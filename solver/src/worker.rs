@@ -13,8 +13,8 @@ use rbuild_cache::tree::Selector;
 
 use crate::event::Event;
 use crate::graph::{Vertex, VertexId};
-use crate::key::{Key, OpDigest};
-use crate::key::Part;
+use crate::key::{Key, OpDigest, Part};
+use crate::op::ContextOp;
 
 /// Carries out ops and keeps their results.
 pub trait Worker: Sync {
@@ -25,14 +25,18 @@ pub trait Worker: Sync {
     /// Held while one process works on a key; others wait for it.
     type Claim: Send;
 
-    /// The result of an op that needs no key because it is only a name: a context.
-    fn source(&self, vertex: &Vertex) -> Result<Option<Self::Output>, Self::Error>;
+    /// The tree that the user gives under this name. Reads nothing yet.
+    fn context(&self, context: &ContextOp) -> Result<Self::Output, Self::Error>;
 
     /// The digest of what `selector` picks of `output`. Computed once and remembered.
-    fn content(&self, output: &Self::Output, selector: &Selector) -> Result<ContentDigest, Self::Error>;
+    fn content(
+        &self,
+        output: &Self::Output,
+        selector: &Selector,
+    ) -> Result<ContentDigest, Self::Error>;
 
     /// The result that is recorded under `key`, if its bytes are all there.
-    fn look_up(&self, key: &Key) -> Option<Self::Output>;
+    fn look_up(&self, vertex: &Vertex, key: &Key) -> Option<Self::Output>;
 
     /// Earlier results of an equal op on whatever inputs, the newest first.
     fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
@@ -57,7 +61,16 @@ pub struct Candidate<O> {
     /// The result.
     pub output: O,
     /// What it was made from, in the order of the op's inputs.
-    pub inputs: Vec<(O, Selector)>,
+    pub inputs: Vec<RecordedInput<O>>,
+}
+
+/// What a record knows of one input.
+#[derive(Debug, Clone)]
+pub enum RecordedInput<O> {
+    /// The content that the op saw.
+    Content(ContentDigest),
+    /// The result that the op saw through this selector: its content is not known yet.
+    Output(O, Selector),
 }
 
 /// One op to run.
@@ -82,8 +95,7 @@ pub struct Save<'a, O> {
     pub op: &'a OpDigest,
     /// The vertex.
     pub vertex: &'a Vertex,
-    /// The results of its inputs, in order; empty where they were never made because the result
-    /// was found by its content.
+    /// The results of its inputs, in order.
     pub inputs: &'a [O],
     /// What the key was made of.
     pub parts: &'a [Part],

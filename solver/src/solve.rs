@@ -1,0 +1,338 @@
+//! The scheduler: runs what a plan says, side by side, and stops at the first failure.
+//!
+//! One thread owns the state of every vertex; the others each run one step and send back how it
+//! ended. A vertex starts when its last input is there and fewer than `jobs` steps run.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use rbuild_cache::ContentDigest;
+use rbuild_cache::tree::Selector;
+
+use crate::event::Event;
+use crate::graph::{Graph, Vertex, VertexId};
+use crate::key;
+use crate::plan::{Decision, MissReason, Plan, Step};
+use crate::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
+
+/// How a solve is to be done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// How many steps may run at once; none for as many as are ready.
+    pub jobs: Option<NonZeroUsize>,
+}
+
+/// Why a solve ended without its targets.
+#[derive(Debug, thiserror::Error)]
+pub enum SolveError<E> {
+    /// A step failed; it was the first one to do so.
+    #[error("a step failed")]
+    Step {
+        /// Which one.
+        vertex: VertexId,
+        /// Why.
+        error: E,
+    },
+    /// The user ended the build.
+    #[error("canceled")]
+    Canceled,
+}
+
+/// How things stand with one vertex. The only state there is.
+enum State<O> {
+    /// Waits for this many inputs.
+    Waits(usize),
+    /// A thread runs it.
+    Runs,
+    /// Its result is there.
+    Ends(O),
+}
+
+/// A step to run, and why.
+struct Todo<'a, O> {
+    step: &'a Step<O>,
+    reason: &'a MissReason,
+}
+
+impl<O> Clone for Todo<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O> Copy for Todo<'_, O> {}
+
+/// What a thread sends back.
+struct Outcome<W: Worker> {
+    vertex: VertexId,
+    result: Result<W::Output, W::Error>,
+}
+
+/// Makes the results of `targets`, in their order.
+pub fn solve<W: Worker>(
+    graph: &Graph,
+    targets: &[VertexId],
+    worker: &W,
+    limits: Limits,
+    cancel: &Cancel,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Vec<W::Output>, SolveError<W::Error>> {
+    let plan = Plan::new(graph, targets, worker)
+        .map_err(|(vertex, error)| SolveError::Step { vertex, error })?;
+    announce_hits(graph, &plan, events);
+    let scope = Scope { graph, worker, cancel, events };
+    thread::scope(|threads| {
+        let mut board = Board::new(graph, &plan);
+        let (sender, outcomes) = mpsc::channel();
+        loop {
+            for todo in board.startable(limits) {
+                let inputs = board.start(graph, todo.step.id);
+                let sender = sender.clone();
+                threads.spawn(move || {
+                    let result = scope.step(todo, &inputs);
+                    // The owner may have gone after a failure.
+                    let _ = sender.send(Outcome::<W> { vertex: todo.step.id, result });
+                });
+            }
+            if board.running == 0 {
+                break;
+            }
+            let Ok(outcome) = outcomes.recv() else { break };
+            board.finish(graph, outcome, cancel);
+        }
+        board.results(targets)
+    })
+}
+
+/// What every step is done with.
+struct Scope<'a, W: Worker> {
+    graph: &'a Graph,
+    worker: &'a W,
+    cancel: &'a Cancel,
+    events: &'a (dyn Fn(Event) + Sync),
+}
+
+impl<W: Worker> Clone for Scope<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W: Worker> Copy for Scope<'_, W> {}
+
+impl<W: Worker> Scope<'_, W> {
+    /// Gets the result of one vertex: from an earlier run on the same content, from another
+    /// process that makes it right now, or by running it.
+    fn step(&self, todo: Todo<'_, W::Output>, inputs: &[W::Output]) -> Result<W::Output, W::Error> {
+        let Todo { step, reason } = todo;
+        let vertex = self.graph.vertex(step.id);
+        if *reason == MissReason::Asked {
+            return self.run(step, vertex, inputs, reason);
+        }
+        if let Some(output) = self.same_content(step, vertex, inputs)? {
+            return Ok(output);
+        }
+        let _claim = self.worker.claim(&step.key, self.cancel)?;
+        if let Some(output) = self.worker.look_up(vertex, &step.key) {
+            (self.events)(Event::Hit { vertex: step.id });
+            return Ok(output);
+        }
+        self.run(step, vertex, inputs, reason)
+    }
+
+    /// The result of an equal op on inputs that look the same to it: what was made again upstream
+    /// and came out equal ends here.
+    fn same_content(
+        &self,
+        step: &Step<W::Output>,
+        vertex: &Vertex,
+        inputs: &[W::Output],
+    ) -> Result<Option<W::Output>, W::Error> {
+        let candidates = self.worker.candidates(&step.op);
+        if candidates.is_empty() || inputs.is_empty() {
+            return Ok(None);
+        }
+        let contents = self.contents(vertex, inputs)?;
+        let wanted = key::content_key(&step.op, &contents);
+        for candidate in candidates {
+            let Ok(seen) = self.recorded_contents(&candidate) else { continue };
+            if key::content_key(&step.op, &seen) == wanted {
+                self.save(step, vertex, inputs, &candidate.output, Instant::now());
+                (self.events)(Event::Hit { vertex: step.id });
+                return Ok(Some(candidate.output));
+            }
+        }
+        Ok(None)
+    }
+
+    fn contents(
+        &self,
+        vertex: &Vertex,
+        inputs: &[W::Output],
+    ) -> Result<Vec<ContentDigest>, W::Error> {
+        let selectors = vertex.inputs.iter().map(|edge| &edge.selector);
+        inputs
+            .iter()
+            .zip(selectors)
+            .map(|(input, selector): (_, &Selector)| self.worker.content(input, selector))
+            .collect()
+    }
+
+    fn recorded_contents(
+        &self,
+        candidate: &Candidate<W::Output>,
+    ) -> Result<Vec<ContentDigest>, W::Error> {
+        let digest = |input: &RecordedInput<W::Output>| match input {
+            RecordedInput::Content(content) => Ok(*content),
+            RecordedInput::Output(output, selector) => self.worker.content(output, selector),
+        };
+        candidate.inputs.iter().map(digest).collect()
+    }
+
+    fn run(
+        &self,
+        step: &Step<W::Output>,
+        vertex: &Vertex,
+        inputs: &[W::Output],
+        reason: &MissReason,
+    ) -> Result<W::Output, W::Error> {
+        let start = Instant::now();
+        (self.events)(Event::Started { vertex: step.id, reason: reason.clone() });
+        let job = Job { id: step.id, vertex, inputs, cancel: self.cancel, events: self.events };
+        let result = self.worker.run(&job);
+        let took = start.elapsed();
+        match &result {
+            Ok(output) => {
+                self.save(step, vertex, inputs, output, start);
+                (self.events)(Event::Done { vertex: step.id, took });
+            }
+            Err(_) if self.cancel.is_cancelled() => {
+                (self.events)(Event::Canceled { vertex: step.id });
+            }
+            Err(_) => (self.events)(Event::Failed { vertex: step.id, took }),
+        }
+        result
+    }
+
+    fn save(
+        &self,
+        step: &Step<W::Output>,
+        vertex: &Vertex,
+        inputs: &[W::Output],
+        output: &W::Output,
+        start: Instant,
+    ) {
+        let (key, op, parts) = (&step.key, &step.op, &step.parts[..]);
+        self.worker.save(&Save { key, op, vertex, inputs, parts, output, took: start.elapsed() });
+    }
+}
+
+/// The state of every vertex, and what failed first.
+struct Board<'a, W: Worker> {
+    states: HashMap<VertexId, State<W::Output>>,
+    to_run: Vec<Todo<'a, W::Output>>,
+    running: usize,
+    failure: Option<SolveError<W::Error>>,
+}
+
+impl<'a, W: Worker> Board<'a, W> {
+    fn new(graph: &Graph, plan: &'a Plan<W::Output>) -> Board<'a, W> {
+        let mut board =
+            Board { states: HashMap::new(), to_run: Vec::new(), running: 0, failure: None };
+        for step in &plan.steps {
+            match &step.decision {
+                Decision::Hit(output) => {
+                    board.states.insert(step.id, State::Ends(output.clone()));
+                }
+                Decision::Run(reason) => {
+                    board.states.insert(step.id, State::Waits(board.missing(graph, step.id)));
+                    board.to_run.push(Todo { step, reason });
+                }
+                Decision::Unneeded => {}
+            }
+        }
+        board
+    }
+
+    fn missing(&self, graph: &Graph, id: VertexId) -> usize {
+        let there = |id| matches!(self.states.get(id), Some(State::Ends(_)));
+        graph.vertex(id).inputs.iter().filter(|edge| !there(&edge.from)).count()
+    }
+
+    /// Takes the steps that can start now, in graph order.
+    fn startable(&mut self, limits: Limits) -> Vec<Todo<'a, W::Output>> {
+        if self.failure.is_some() {
+            return Vec::new();
+        }
+        let free = limits.jobs.map_or(usize::MAX, |jobs| jobs.get() - self.running);
+        let states = &self.states;
+        let ready = |todo: &Todo<'_, _>| matches!(states.get(&todo.step.id), Some(State::Waits(0)));
+        let start: Vec<_> = self.to_run.iter().copied().filter(ready).take(free).collect();
+        self.to_run.retain(|todo| !start.iter().any(|started| started.step.id == todo.step.id));
+        start
+    }
+
+    /// Marks a step as running and hands out its inputs.
+    fn start(&mut self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
+        self.states.insert(id, State::Runs);
+        self.running += 1;
+        let inputs = graph.vertex(id).inputs.iter();
+        inputs.filter_map(|edge| self.output(edge.from).cloned()).collect()
+    }
+
+    fn finish(&mut self, graph: &Graph, outcome: Outcome<W>, cancel: &Cancel) {
+        self.running -= 1;
+        match outcome.result {
+            Ok(output) => {
+                self.states.insert(outcome.vertex, State::Ends(output));
+                for user in graph.users(outcome.vertex) {
+                    if let Some(State::Waits(inputs)) = self.states.get_mut(&user) {
+                        *inputs -= 1;
+                    }
+                }
+                if cancel.is_cancelled() && self.failure.is_none() {
+                    self.failure = Some(SolveError::Canceled);
+                }
+            }
+            Err(_) if self.failure.is_some() => {}
+            Err(_) if cancel.is_cancelled() => self.failure = Some(SolveError::Canceled),
+            Err(error) => {
+                self.failure = Some(SolveError::Step { vertex: outcome.vertex, error });
+                cancel.cancel();
+            }
+        }
+    }
+
+    fn output(&self, id: VertexId) -> Option<&W::Output> {
+        match self.states.get(&id) {
+            Some(State::Ends(output)) => Some(output),
+            _ => None,
+        }
+    }
+
+    fn results(self, targets: &[VertexId]) -> Result<Vec<W::Output>, SolveError<W::Error>> {
+        let results: Vec<_> =
+            targets.iter().filter_map(|target| self.output(*target).cloned()).collect();
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(results),
+        }
+    }
+}
+
+/// Tells the views what is there already, in graph order: also what only the results that are
+/// there were made from.
+fn announce_hits<O>(graph: &Graph, plan: &Plan<O>, events: &(dyn Fn(Event) + Sync)) {
+    for step in &plan.steps {
+        let hit = !matches!(step.decision, Decision::Run(_));
+        if hit && graph.vertex(step.id).op.is_work() {
+            events(Event::Hit { vertex: step.id });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

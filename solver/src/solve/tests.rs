@@ -1,0 +1,387 @@
+//! The scheduler with a worker that only counts: what ran, how often, and beside what.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex};
+
+use rbuild_cache::tree::PathSelector;
+
+use super::*;
+use crate::graph::{Edge, Origin};
+use crate::key::{Key, OpDigest, Part};
+use crate::op::{ContextOp, ExecOp, Network, Op, Platform};
+
+/// What the store would hold, and everything that was asked.
+#[derive(Default)]
+struct Fake {
+    records: Mutex<HashMap<Key, String>>,
+    by_op: Mutex<HashMap<[u8; 32], Vec<Candidate<String>>>>,
+    parts: Mutex<HashMap<String, Vec<Part>>>,
+    contexts: HashMap<String, String>,
+    /// Commands whose result does not depend on their input.
+    steady: HashSet<String>,
+    failing: HashSet<String>,
+    ran: Mutex<Vec<String>>,
+    /// How many `meet` commands have to run at once before any of them ends.
+    meeting: usize,
+    met: Mutex<usize>,
+    arrived: Condvar,
+    claims: Mutex<Vec<Key>>,
+    /// Another process makes this result while we wait for the claim.
+    other_process: Option<String>,
+}
+
+impl Worker for Fake {
+    type Output = String;
+    type Error = String;
+    type Claim = ();
+
+    fn context(&self, context: &ContextOp) -> Result<String, String> {
+        self.contexts.get(&context.name).cloned().ok_or_else(|| format!("no {}", context.name))
+    }
+
+    fn content(&self, output: &String, _: &Selector) -> Result<ContentDigest, String> {
+        Ok(ContentDigest::of(output.as_bytes()))
+    }
+
+    fn look_up(&self, _: &Vertex, key: &Key) -> Option<String> {
+        self.records.lock().unwrap().get(key).cloned()
+    }
+
+    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<String>> {
+        self.by_op.lock().unwrap().get(op.as_bytes()).cloned().unwrap_or_default()
+    }
+
+    fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
+        self.parts.lock().unwrap().get(slot).cloned()
+    }
+
+    fn claim(&self, key: &Key, _: &Cancel) -> Result<(), String> {
+        self.claims.lock().unwrap().push(*key);
+        if let Some(output) = &self.other_process {
+            self.records.lock().unwrap().insert(*key, output.clone());
+        }
+        Ok(())
+    }
+
+    fn run(&self, job: &Job<'_, String>) -> Result<String, String> {
+        let Op::Exec(exec) = &job.vertex.op else { return Err("no exec".into()) };
+        let command = exec.args.join(" ");
+        self.ran.lock().unwrap().push(command.clone());
+        if command.starts_with("meet") {
+            self.meet();
+        }
+        match () {
+            () if self.failing.contains(&command) => Err(format!("{command} failed")),
+            () if self.steady.contains(&command) => Ok(format!("result of {command}")),
+            () => Ok(format!("{command}({})", job.inputs.join(","))),
+        }
+    }
+
+    fn save(&self, entry: &Save<'_, String>) {
+        self.records.lock().unwrap().insert(*entry.key, entry.output.clone());
+        let selectors = entry.vertex.inputs.iter().map(|edge| edge.selector.clone());
+        let outputs = entry.inputs.iter().cloned();
+        let inputs = outputs.zip(selectors).map(|(o, s)| RecordedInput::Output(o, s)).collect();
+        let candidate = Candidate { output: entry.output.clone(), inputs };
+        let mut by_op = self.by_op.lock().unwrap();
+        by_op.entry(*entry.op.as_bytes()).or_default().insert(0, candidate);
+        let slot = entry.vertex.origin.slot.clone();
+        self.parts.lock().unwrap().insert(slot, entry.parts.to_vec());
+    }
+}
+
+impl Fake {
+    fn with_context(name: &str, content: &str) -> Fake {
+        let contexts = HashMap::from([(name.to_owned(), content.to_owned())]);
+        Fake { contexts, ..Fake::default() }
+    }
+
+    /// Returns when as many commands as expected are in here at once. Were they run one after the
+    /// other, the first would wait for ever.
+    fn meet(&self) {
+        let mut met = self.met.lock().unwrap();
+        *met += 1;
+        self.arrived.notify_all();
+        while *met < self.meeting {
+            met = self.arrived.wait(met).unwrap();
+        }
+    }
+
+    fn build(&self, graph: &Graph, target: VertexId) -> Result<String, SolveError<String>> {
+        self.build_with(graph, &[target], Limits::default(), &|_| {}).map(|mut all| all.remove(0))
+    }
+
+    fn build_with(
+        &self,
+        graph: &Graph,
+        targets: &[VertexId],
+        limits: Limits,
+        events: &(dyn Fn(Event) + Sync),
+    ) -> Result<Vec<String>, SolveError<String>> {
+        solve(graph, targets, self, limits, &Cancel::new(), events)
+    }
+
+    fn ran(&self) -> Vec<String> {
+        let mut ran = std::mem::take(&mut *self.ran.lock().unwrap());
+        ran.sort();
+        ran
+    }
+}
+
+fn exec(graph: &mut Graph, command: &str, inputs: &[VertexId]) -> VertexId {
+    let inputs = inputs.iter().map(|&from| Edge { from, selector: Selector::Whole }).collect();
+    add_exec(graph, command, inputs, false)
+}
+
+fn add_exec(graph: &mut Graph, command: &str, inputs: Vec<Edge>, always_run: bool) -> VertexId {
+    let op = Op::Exec(ExecOp {
+        root: None,
+        args: command.split(' ').map(str::to_owned).collect(),
+        env: Vec::new(),
+        unkeyed_env: Vec::new(),
+        cwd: "/".into(),
+        user: String::new(),
+        hostname: "host".into(),
+        network: Network::Default,
+        mounts: Vec::new(),
+        platform: Platform {
+            os: "linux".into(),
+            architecture: "amd64".into(),
+            variant: String::new(),
+        },
+    });
+    let origin = Origin { slot: command.to_owned(), always_run, ..Origin::default() };
+    graph.add(Vertex { op, inputs, origin })
+}
+
+fn context(graph: &mut Graph, name: &str) -> VertexId {
+    let op = Op::Context(ContextOp { name: name.to_owned() });
+    graph.add(Vertex { op, inputs: Vec::new(), origin: Origin::default() })
+}
+
+fn paths(from: VertexId, pattern: &str) -> Edge {
+    let selector = PathSelector { pattern: pattern.to_owned(), exclude: Vec::new() };
+    Edge { from, selector: Selector::Paths(selector) }
+}
+
+/// `a`, then `b` and `c` on it, then `d` on both.
+fn diamond() -> (Graph, VertexId) {
+    let mut graph = Graph::new();
+    let a = exec(&mut graph, "a", &[]);
+    let b = exec(&mut graph, "b", &[a]);
+    let c = exec(&mut graph, "c", &[a]);
+    let d = exec(&mut graph, "d", &[b, c]);
+    (graph, d)
+}
+
+#[test]
+fn a_diamond_runs_each_vertex_once() {
+    let (graph, target) = diamond();
+    let fake = Fake::default();
+    assert_eq!(fake.build(&graph, target).unwrap(), "d(b(a()),c(a()))");
+    assert_eq!(fake.ran(), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_warm_build_runs_nothing_and_claims_nothing() {
+    let (graph, target) = diamond();
+    let fake = Fake::default();
+    let first = fake.build(&graph, target).unwrap();
+    fake.ran();
+    fake.claims.lock().unwrap().clear();
+    assert_eq!(fake.build(&graph, target).unwrap(), first);
+    assert!(fake.ran().is_empty());
+    assert!(fake.claims.lock().unwrap().is_empty());
+}
+
+#[test]
+fn equal_vertices_are_one() {
+    let mut graph = Graph::new();
+    let one = exec(&mut graph, "same", &[]);
+    let two = exec(&mut graph, "same", &[]);
+    assert_eq!(one, two);
+    assert_eq!(graph.len(), 1);
+}
+
+#[test]
+fn what_no_target_needs_is_left_alone() {
+    let (mut graph, target) = diamond();
+    exec(&mut graph, "unneeded", &[target]);
+    let missing = context(&mut graph, "no such context");
+    add_exec(&mut graph, "unneeded copy", vec![paths(missing, "x")], false);
+    let fake = Fake::default();
+    fake.build(&graph, target).unwrap();
+    assert_eq!(fake.ran(), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn branches_overlap() {
+    let mut graph = Graph::new();
+    let branches: Vec<_> = (0..8).map(|i| exec(&mut graph, &format!("meet {i}"), &[])).collect();
+    let target = exec(&mut graph, "join", &branches);
+    let fake = Fake { meeting: 8, ..Fake::default() };
+    fake.build(&graph, target).unwrap();
+    assert_eq!(fake.ran().len(), 9);
+}
+
+#[test]
+fn no_more_run_at_once_than_allowed() {
+    let mut graph = Graph::new();
+    let branches: Vec<_> = (0..6).map(|i| exec(&mut graph, &format!("x{i}"), &[])).collect();
+    let target = exec(&mut graph, "join", &branches);
+    let (running, most) = (Mutex::new(0_i32), Mutex::new(0_i32));
+    let watch = |event| match event {
+        Event::Started { .. } => {
+            *running.lock().unwrap() += 1;
+            let now = *running.lock().unwrap();
+            let mut most = most.lock().unwrap();
+            *most = now.max(*most);
+        }
+        Event::Done { .. } => *running.lock().unwrap() -= 1,
+        _ => {}
+    };
+    let limits = Limits { jobs: NonZeroUsize::new(2) };
+    Fake::default().build_with(&graph, &[target], limits, &watch).unwrap();
+    assert!(*most.lock().unwrap() <= 2);
+}
+
+#[test]
+fn the_first_failure_is_the_error_and_stops_new_starts() {
+    let mut graph = Graph::new();
+    let bad = exec(&mut graph, "bad", &[]);
+    let after = exec(&mut graph, "after", &[bad]);
+    let other = exec(&mut graph, "other", &[]);
+    let target = exec(&mut graph, "join", &[after, other]);
+    let fake = Fake { failing: HashSet::from(["bad".into()]), ..Fake::default() };
+    let limits = Limits { jobs: NonZeroUsize::new(1) };
+    let result = fake.build_with(&graph, &[target], limits, &|_| {});
+    let Err(SolveError::Step { vertex, error }) = result else { panic!("{result:?}") };
+    assert_eq!((vertex, error.as_str()), (bad, "bad failed"));
+    assert_eq!(fake.ran(), ["bad"]);
+}
+
+#[test]
+fn a_failure_tells_the_others_to_stop() {
+    let mut graph = Graph::new();
+    let bad = exec(&mut graph, "meet bad", &[]);
+    let slow = exec(&mut graph, "meet slow", &[]);
+    let target = exec(&mut graph, "join", &[bad, slow]);
+    let failing = HashSet::from(["meet bad".into()]);
+    let fake = Fake { failing, meeting: 2, ..Fake::default() };
+    let cancel = Cancel::new();
+    let result = solve(&graph, &[target], &fake, Limits::default(), &cancel, &|_| {});
+    assert!(matches!(result, Err(SolveError::Step { vertex, .. }) if vertex == bad));
+    assert!(cancel.is_cancelled());
+    assert_eq!(fake.ran(), ["meet bad", "meet slow"]);
+}
+
+#[test]
+fn a_build_that_the_user_ends_is_canceled_and_starts_nothing_more() {
+    let (graph, target) = diamond();
+    let (fake, cancel) = (Fake::default(), Cancel::new());
+    let stop = |event| {
+        if matches!(event, Event::Started { .. }) {
+            cancel.cancel();
+        }
+    };
+    let result = solve(&graph, &[target], &fake, Limits::default(), &cancel, &stop);
+    assert!(matches!(result, Err(SolveError::Canceled)));
+    assert_eq!(fake.ran(), ["a"]);
+}
+
+#[test]
+fn a_changed_context_runs_what_depends_on_it_and_says_why() {
+    let mut graph = Graph::new();
+    let files = context(&mut graph, "context");
+    let base = exec(&mut graph, "base", &[]);
+    let base_edge = Edge { from: base, selector: Selector::Whole };
+    let copy = add_exec(&mut graph, "copy", vec![base_edge, paths(files, "src")], false);
+    let target = exec(&mut graph, "compile", &[copy]);
+    let mut fake = Fake::with_context("context", "v1");
+    fake.build(&graph, target).unwrap();
+    assert_eq!(fake.ran(), ["base", "compile", "copy"]);
+
+    fake.contexts.insert("context".into(), "v2".into());
+    let reasons = Mutex::new(Vec::new());
+    let note = |event| {
+        if let Event::Started { reason, .. } = event {
+            reasons.lock().unwrap().push(reason.to_string());
+        }
+    };
+    fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
+    assert_eq!(fake.ran(), ["compile", "copy"]);
+    assert_eq!(*reasons.lock().unwrap(), ["files of `src` changed", "the step before changed"]);
+}
+
+#[test]
+fn what_comes_out_equal_stops_the_rebuild() {
+    let mut graph = Graph::new();
+    let files = context(&mut graph, "context");
+    let generate = add_exec(&mut graph, "generate", vec![paths(files, ".")], false);
+    let target = exec(&mut graph, "compile", &[generate]);
+    let mut fake = Fake::with_context("context", "v1");
+    fake.steady.insert("generate".into());
+    fake.build(&graph, target).unwrap();
+    fake.ran();
+
+    fake.contexts.insert("context".into(), "v2".into());
+    fake.build(&graph, target).unwrap();
+    assert_eq!(fake.ran(), ["generate"]);
+    // The result found by content was recorded: now even the plan finds it.
+    fake.build(&graph, target).unwrap();
+    assert!(fake.ran().is_empty());
+}
+
+#[test]
+fn no_cache_runs_all_again_and_records_it() {
+    let mut graph = Graph::new();
+    let a = add_exec(&mut graph, "a", Vec::new(), true);
+    let on_a = Edge { from: a, selector: Selector::Whole };
+    let b = add_exec(&mut graph, "b", vec![on_a], true);
+    let fake = Fake::default();
+    fake.build(&graph, b).unwrap();
+    fake.build(&graph, b).unwrap();
+    assert_eq!(fake.ran(), ["a", "a", "b", "b"]);
+    assert_eq!(fake.records.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_result_that_another_process_made_meanwhile_is_taken() {
+    let mut graph = Graph::new();
+    let target = exec(&mut graph, "slow", &[]);
+    let fake = Fake { other_process: Some("theirs".into()), ..Fake::default() };
+    assert_eq!(fake.build(&graph, target).unwrap(), "theirs");
+    assert!(fake.ran().is_empty());
+}
+
+#[test]
+fn a_lost_result_is_made_again_and_called_gone() {
+    let mut graph = Graph::new();
+    let target = exec(&mut graph, "a", &[]);
+    let fake = Fake::default();
+    fake.build(&graph, target).unwrap();
+    fake.records.lock().unwrap().clear();
+    fake.by_op.lock().unwrap().clear();
+    let reasons = Mutex::new(Vec::new());
+    let note = |event| {
+        if let Event::Started { reason, .. } = event {
+            reasons.lock().unwrap().push(reason);
+        }
+    };
+    fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
+    assert_eq!(*reasons.lock().unwrap(), [MissReason::Gone]);
+}
+
+#[test]
+fn every_vertex_that_is_reached_is_announced_once() {
+    let (graph, target) = diamond();
+    let fake = Fake::default();
+    fake.build(&graph, target).unwrap();
+    let hits = Mutex::new(Vec::new());
+    let note = |event| match event {
+        Event::Hit { vertex } => hits.lock().unwrap().push(vertex.index()),
+        other => panic!("{other:?}"),
+    };
+    fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
+    assert_eq!(*hits.lock().unwrap(), [0, 1, 2, 3]);
+}
