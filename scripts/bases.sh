@@ -28,12 +28,12 @@ if [[ -d $result ]]; then
   echo "$result"
   exit
 fi
-for tool in apt-get dpkg-deb busybox skopeo docker-registry; do
+for tool in apt-get dpkg-deb busybox mmdebstrap skopeo docker-registry; do
   command -v "$tool" >/dev/null || { echo "bases.sh: \`$tool\` is missing: run scripts/setup.sh" >&2; exit 3; }
 done
 
 work=$(mktemp -d "$cache/making.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 layout=$work/oci
 mkdir -p "$layout/blobs/sha256" "$work/apt/lists/partial" "$work/apt/archives/partial"
 echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
@@ -86,8 +86,12 @@ unpack() {
 declare -A diff_id descriptor
 # layer NAME FOLDER: the folder as a layer blob. Nothing in it depends on the clock or on who made it.
 layer() {
-  local name=$1 tar=$work/$1.tar digest
+  local name=$1 tar=$work/$1.tar
   tar -c -C "$2" --sort=name --mtime=@0 --numeric-owner --owner=0 --group=0 --format=gnu -f "$tar" .
+  layer_of_tar "$name" "$tar"
+}
+layer_of_tar() {
+  local name=$1 tar=$2 digest
   diff_id[$name]=sha256:$(sha256sum <"$tar" | cut -c1-64)
   gzip -1 -n "$tar"
   digest=$(sha256sum <"$tar.gz" | cut -c1-64)
@@ -104,7 +108,7 @@ document() { # media type, bytes; prints the descriptor
   blob_descriptor "$1" "$digest" "$layout/blobs/sha256/$digest"
 }
 joined() { local IFS=,; echo "$*"; }
-manifests=()
+manifests=() tags=()
 # image TAG CONFIG LAYER..: CONFIG is the `config` object of the image.
 image() {
   local tag=$1 config=$2 name diffs=() layers=() history=()
@@ -119,12 +123,20 @@ image() {
     joined "${diffs[@]}")]},\"history\":[$(joined "${history[@]}")]}")
   manifest=$(document application/vnd.oci.image.manifest.v1+json "{\"schemaVersion\":2,\"mediaType\":\"$(
     )application/vnd.oci.image.manifest.v1+json\",\"config\":$config,\"layers\":[$(joined "${layers[@]}")]}")
+  tags+=("$tag")
   manifests+=("${manifest%\}},\"annotations\":{\"org.opencontainers.image.ref.name\":\"$tag\"}}")
 }
 
 path='"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"'
 # Package managers in a step must trust what this machine trusts.
 trust="\"SSL_CERT_FILE=$ca_bundle\",\"NODE_EXTRA_CA_CERTS=$ca_bundle\",\"PIP_CERT=$ca_bundle\",\"REQUESTS_CA_BUNDLE=$ca_bundle\""
+
+# The one base that has a package manager is made by one, beside the others.
+mmdebstrap --quiet --variant=minbase --format=tar --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --aptopt='Acquire::Languages "none"' "$suite" "$work/debian.tar" "$(cat "$work/apt/sources.list")" \
+  >"$work/mmdebstrap.log" 2>&1 </dev/null &
+debian=$!
 
 say "busybox, alpine"
 busybox=$work/busybox
@@ -179,10 +191,15 @@ image nginx:1.23-alpine "{\"Env\":[$path],\"Cmd\":[\"nginx\",\"-g\",\"daemon off
 
 say "gcc:12"
 unpack "$work/gcc" $(closure gcc make libc6-dev)
-rm -f "$work"/gcc/usr/lib/x86_64-linux-gnu/lib{asan,tsan,ubsan,lsan}*.a "$work"/gcc/usr/lib/gcc/*/*/{lto1,lib*san*.a}
+rm -f "$work"/gcc/usr/lib/*-linux-gnu*/lib{asan,tsan,ubsan,lsan}*.a "$work"/gcc/usr/lib/gcc/*/*/{lto1,lib*san*.a}
 ln -s gcc "$work/gcc/usr/bin/cc"
 layer gcc "$work/gcc"
 image gcc:12 "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" busybox libc gcc
+
+say "debian:bookworm-slim"
+wait "$debian" || { cat "$work/mmdebstrap.log" >&2; exit 3; }
+layer_of_tar debian "$work/debian.tar"
+image "debian:$suite-slim" "{\"Env\":[$path],\"Cmd\":[\"bash\"]}" debian
 
 printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[%s]}' \
   "$(joined "${manifests[@]}")" >"$layout/index.json"
@@ -194,7 +211,7 @@ mkdir "$work/storage"
 # The registry ends with this process, whatever ends it.
 source "$here/registry.sh"
 registry_start "$work/storage" writable
-for name in busybox:latest alpine:3.19 node:18-alpine python:3.9-slim nginx:1.23-alpine gcc:12; do
+for name in "${tags[@]}"; do
   skopeo copy --quiet --dest-tls-verify=false "oci:$layout:$name" "docker://$registry_address/library/$name"
 done
 registry_stop

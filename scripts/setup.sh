@@ -9,8 +9,8 @@ set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config)
 rootless=(uidmap passt)
-bases=(apt-utils busybox-static mmdebstrap docker-registry skopeo curl ca-certificates)
-tests=(umoci podman runc slirp4netns redis-tools apache2-utils procps)
+bases=(busybox-static mmdebstrap docker-registry skopeo curl ca-certificates)
+tests=(umoci podman crun runc slirp4netns redis-tools apache2-utils procps)
 
 packages=("${build[@]}" "${rootless[@]}" "${bases[@]}")
 if [[ ${1:-} == --tests ]]; then packages+=("${tests[@]}"); fi
