@@ -1,0 +1,4 @@
+//! Where a build's inputs come from.
+
+pub mod context;
+pub mod sniff;
