@@ -24,7 +24,7 @@ use rbuild_solver::op::Platform;
 use crate::config::ImageConfig;
 use crate::diagnostic::Diagnostic;
 use crate::options::Options;
-use crate::stage::{Bases, StageGraph};
+use crate::stage::{BaseRequest, Bases, StageGraph};
 
 use stage::{Lowering, StageState};
 
@@ -102,13 +102,10 @@ fn finish(state: StageState, options: &Options) -> (ImageConfig, Platform) {
     (config, platform)
 }
 
-fn not_looked_up(request: &crate::stage::BaseRequest) -> Diagnostic {
+fn not_looked_up(request: &BaseRequest) -> Diagnostic {
     let message = format!("`{}` for {} was not looked up", request.reference, request.platform);
     Diagnostic::error("unresolved-base", request.span.clone(), message)
 }
 
 /// The names of arguments that some `ARG` declares.
 type Declared = BTreeSet<String>;
-
-#[cfg(test)]
-mod tests;

@@ -4,10 +4,10 @@
 //! build on an image whose config nobody has read yet; [`StageGraph::bases`] says which, and is asked
 //! again when more is known, because an image's `ONBUILD` triggers can name further images.
 
-mod lookup;
-mod reach;
-mod scope;
-mod unsupported;
+pub(crate) mod lookup;
+pub(crate) mod reach;
+pub(crate) mod scope;
+pub(crate) mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +17,10 @@ use rbuild_solver::op::Platform;
 use crate::ast::{Ast, Base, Escape, Instruction, Kind};
 use crate::config::ImageConfig;
 use crate::diagnostic::Diagnostic;
-use crate::expand::{Style, Variables as _};
+use crate::expand::Style;
 use crate::options::Options;
 use crate::scope::{Fallible, Scope, expand};
 use crate::source::{Source, Span};
-
-pub(crate) use lookup::CopyFrom;
-pub(crate) use reach::{Reach, Step};
-pub(crate) use scope::is_predefined;
 
 /// The stages of a file, with the one that is asked for.
 #[derive(Debug, Clone)]
@@ -103,11 +99,11 @@ pub fn stages(
     let (before, after) = ast.instructions.split_at(first.unwrap_or(ast.instructions.len()));
 
     let escape = ast.directives.escape;
-    let names = after.iter().filter_map(|instruction| match &instruction.kind {
+    let mut names = after.iter().filter_map(|instruction| match &instruction.kind {
         Kind::From(base) => Some(base.name.as_ref()),
         _ => None,
     });
-    let last_name = names.last().flatten().map(|name| name.as_str().to_lowercase());
+    let last_name = names.next_back().flatten().map(|name| name.as_str().to_lowercase());
     let globals = scope::globals(before, escape, options, last_name, &mut diagnostics);
     let mut graph = StageGraph {
         escape,
@@ -220,13 +216,3 @@ fn with_unset(error: Diagnostic, unset: &BTreeSet<String>) -> Diagnostic {
         )),
     }
 }
-
-/// Whether a global variable of that name has a value.
-impl StageGraph {
-    pub(crate) fn global(&self, name: &str) -> Option<&str> {
-        self.globals.get(name)
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,9 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::Variables as _;
 use crate::options::Options;
 use crate::scope::Fallible;
-use crate::stage::{Reach, StageGraph, is_predefined};
+use crate::stage::StageGraph;
+use crate::stage::reach::Reach;
+use crate::stage::scope::is_predefined;
 
 use super::Declared;
 use super::stage::StageLowering;

@@ -8,14 +8,14 @@ use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin, Vertex, VertexId};
 use rbuild_solver::op::{ContextOp, CopyOp, CopySource, Op, Unpack};
 
-use crate::ast::{
-    AddFiles, CopyFiles, Heredoc, HeredocExpansion, Text, Transfer, TransferSource,
-};
+use crate::ast::{AddFiles, CopyFiles, Heredoc, HeredocExpansion, Text, Transfer, TransferSource};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::scope::{Fallible, expand};
-use crate::stage::{CopyFrom, Step, is_address};
+use crate::stage::lookup::CopyFrom;
+use crate::stage::reach::Step;
+use crate::stage::unsupported::is_address;
 
 use super::path;
 use super::stage::StageLowering;
@@ -27,10 +27,23 @@ struct Verb {
     from: Option<CopyFrom>,
 }
 
-/// A source after expansion.
+/// What is copied, expanded.
+#[derive(Default)]
+struct Sources<'a> {
+    paths: Vec<Source<'a>>,
+    inline: Vec<Inline>,
+}
+
+/// A path or pattern.
 struct Source<'a> {
     text: &'a Text,
     path: String,
+}
+
+/// A file that the Dockerfile holds.
+struct Inline {
+    name: String,
+    data: Vec<u8>,
 }
 
 impl StageLowering<'_, '_> {
@@ -59,13 +72,13 @@ impl StageLowering<'_, '_> {
                 Diagnostic::error("bad-mode", text.span(), message)
             })?;
         }
-        let (paths, inline) = self.sources(transfer, verb)?;
+        let Sources { paths, inline } = self.sources(transfer, verb)?;
         let exclude = excludes(transfer)?;
         let mut shown = vec![verb.keyword.to_owned()];
         shown.extend(chown.as_ref().map(|owner| format!("--chown={owner}")));
         shown.extend(chmod.as_ref().map(|mode| format!("--chmod={mode}")));
         shown.extend(paths.iter().map(|source| source.path.clone()));
-        shown.extend(inline.iter().map(|(name, _)| format!("<<{name}")));
+        shown.extend(inline.iter().map(|file| format!("<<{}", file.name)));
         shown.push(dest.clone());
 
         let (mut inputs, base) = self.tip_edge();
@@ -76,7 +89,9 @@ impl StageLowering<'_, '_> {
                 inputs.push(edge);
             }
         }
-        sources.extend(inline.into_iter().map(|(name, data)| CopySource::Inline { name, data }));
+        let inline =
+            inline.into_iter().map(|Inline { name, data }| CopySource::Inline { name, data });
+        sources.extend(inline);
         let op = Op::Copy(CopyOp {
             base,
             sources,
@@ -94,22 +109,17 @@ impl StageLowering<'_, '_> {
     }
 
     /// The paths and the files given inline, expanded.
-    fn sources<'t>(
-        &self,
-        transfer: &'t Transfer,
-        verb: &Verb,
-    ) -> Fallible<(Vec<Source<'t>>, Vec<(String, Vec<u8>)>)> {
-        let mut paths = Vec::new();
-        let mut inline = Vec::new();
+    fn sources<'t>(&self, transfer: &'t Transfer, verb: &Verb) -> Fallible<Sources<'t>> {
+        let mut sources = Sources::default();
         for source in &transfer.sources {
             match source {
                 TransferSource::Path(text) => {
-                    paths.push(Source { text, path: self.source_path(text, verb)? });
+                    sources.paths.push(Source { text, path: self.source_path(text, verb)? });
                 }
-                TransferSource::Heredoc(doc) => inline.push(self.inline(doc)?),
+                TransferSource::Heredoc(doc) => sources.inline.push(self.inline(doc)?),
             }
         }
-        Ok((paths, inline))
+        Ok(sources)
     }
 
     fn source_path(&self, text: &Text, verb: &Verb) -> Fallible<String> {
@@ -129,7 +139,7 @@ impl StageLowering<'_, '_> {
         Ok(path)
     }
 
-    fn inline(&self, doc: &Heredoc) -> Fallible<(String, Vec<u8>)> {
+    fn inline(&self, doc: &Heredoc) -> Fallible<Inline> {
         if doc.name.contains('/') || matches!(doc.name.as_str(), "" | "." | "..") {
             let message = format!("`{}` cannot be the name of a file", doc.name);
             return Err(Box::new(Diagnostic::error("bad-file-name", doc.word.span(), message)));
@@ -137,11 +147,9 @@ impl StageLowering<'_, '_> {
         let content = doc.content();
         let data = match doc.expansion {
             HeredocExpansion::Literal => content.to_string(),
-            HeredocExpansion::Expand => {
-                expand(Style::heredoc(), &content, &self.state.scope)?.text
-            }
+            HeredocExpansion::Expand => expand(Style::heredoc(), &content, &self.state.scope)?.text,
         };
-        Ok((doc.name.clone(), data.into_bytes()))
+        Ok(Inline { name: doc.name.clone(), data: data.into_bytes() })
     }
 
     /// A flag's value; one that is empty after expansion is as if it were not there.

@@ -6,7 +6,7 @@ use crate::ast::{Pairs, Text};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::scope::Fallible;
-use crate::stage::Step;
+use crate::stage::reach::Step;
 
 use super::path;
 use super::stage::StageLowering;

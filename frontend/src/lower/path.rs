@@ -15,7 +15,8 @@ pub(super) fn workdir(current: &str, path: &str) -> String {
 
 /// The destination of a copy: absolute, with a `/` at the end if it says that it is a directory.
 pub(super) fn destination(workdir: &str, path: &str) -> String {
-    let absolute = if path.starts_with('/') { clean(path) } else { clean(&format!("{workdir}/{path}")) };
+    let absolute =
+        if path.starts_with('/') { clean(path) } else { clean(&format!("{workdir}/{path}")) };
     let last = path.rsplit('/').next().unwrap_or_default();
     let is_directory = last.is_empty() || last == ".";
     if is_directory && absolute != "/" { format!("{absolute}/") } else { absolute }

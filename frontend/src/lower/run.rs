@@ -7,7 +7,7 @@ use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::expand::{Style, Variables as _};
 use crate::scope::Fallible;
-use crate::stage::Step;
+use crate::stage::reach::Step;
 
 use super::path;
 use super::stage::StageLowering;

@@ -12,7 +12,8 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::options::Options;
 use crate::scope::{Fallible, Scope, expand};
-use crate::stage::{Bases, Reach, ResolvedBase, StageBase, StageGraph, Step};
+use crate::stage::reach::{Reach, Step};
+use crate::stage::{Bases, ResolvedBase, StageBase, StageGraph};
 
 use super::Declared;
 use super::title::Titles;

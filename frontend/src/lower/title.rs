@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use rbuild_solver::op::Platform;
 
 use crate::ast::Kind;
-use crate::stage::{CopyFrom, StageBase, StageGraph, Step, StepSource};
+use crate::stage::lookup::CopyFrom;
+use crate::stage::reach::{Step, StepSource};
+use crate::stage::{Stage, StageBase, StageGraph};
 
 /// Numbers the vertices of one stage.
 #[derive(Debug, Default)]
@@ -68,15 +70,12 @@ pub(super) fn of_step(step: &Step, shown: &str) -> String {
 }
 
 fn makes_vertex(step: &Step) -> bool {
-    matches!(
-        step.instruction.kind,
-        Kind::Run(_) | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_)
-    )
+    matches!(step.instruction.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_) | Kind::Workdir(_))
 }
 
 /// Whether nothing but one stage has files: an image that files are copied from counts as a stage.
 fn is_only_source(stages: &StageGraph) -> bool {
-    let copies_from_image = |(index, stage): (usize, &crate::stage::Stage)| {
+    let copies_from_image = |(index, stage): (usize, &Stage)| {
         stage.instructions.iter().any(|instruction| match &instruction.kind {
             Kind::Copy(copy) => copy.from.as_ref().is_some_and(|from| {
                 matches!(stages.copy_from(from, index), Ok(CopyFrom::Image(_)))

@@ -3,8 +3,8 @@
 use crate::ast::Text;
 use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
+use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
-use crate::suggest::nearest;
 
 use super::StageGraph;
 
@@ -46,7 +46,9 @@ impl StageGraph {
         if plain.text != name {
             return Err(Box::new(
                 Diagnostic::error("variable-in-from", from.span(), "`--from` takes no variables")
-                    .with_help("name it in a stage of its own, `FROM $NAME AS x`, and copy from that"),
+                    .with_help(
+                        "name it in a stage of its own, `FROM $NAME AS x`, and copy from that",
+                    ),
             ));
         }
         if let Ok(number) = name.parse::<usize>() {

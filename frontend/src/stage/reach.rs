@@ -10,7 +10,8 @@ use crate::parser::parse_trigger;
 use crate::scope::Fallible;
 use crate::source::{Source, Span};
 
-use super::{BaseRequest, Bases, CopyFrom, StageBase, StageGraph, unsupported};
+use super::lookup::CopyFrom;
+use super::{BaseRequest, Bases, StageBase, StageGraph, unsupported};
 
 /// What the target needs, as far as it is known.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(crate) struct Reach {
     /// The steps of each stage that is needed.
     pub(crate) stages: BTreeMap<usize, Vec<Step>>,
     /// What has to be looked up before more can be known, in the order of the file.
-    pub(super) missing: Vec<BaseRequest>,
+    pub(crate) missing: Vec<BaseRequest>,
 }
 
 /// One instruction of a stage.
@@ -48,11 +49,22 @@ impl Step {
     pub(crate) fn span(&self) -> Span {
         self.source.place(self.instruction.span.clone())
     }
+
+    /// What is wrong with this step, said of its place in the file.
+    pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        diagnostic.span = self.source.place(diagnostic.span);
+        match self.source {
+            StepSource::Written | StepSource::FileTrigger => diagnostic,
+            StepSource::ImageTrigger { .. } => {
+                diagnostic.with_note(format!("in the base's `ONBUILD {}`", self.instruction.text))
+            }
+        }
+    }
 }
 
 impl StepSource {
     /// The place in the file for a place in the instruction's text.
-    pub(crate) fn place(&self, span: Span) -> Span {
+    fn place(&self, span: Span) -> Span {
         match self {
             StepSource::ImageTrigger { from } => from.clone(),
             StepSource::Written | StepSource::FileTrigger => span,
@@ -63,7 +75,8 @@ impl StepSource {
 impl StageGraph {
     /// Walks from the target to everything it is made of.
     pub(crate) fn reach(&self, known: &Bases) -> Result<Reach, Vec<Diagnostic>> {
-        let mut walk = Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
+        let mut walk =
+            Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
         walk.stage(self.target);
         if !walk.diagnostics.is_empty() {
             walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
@@ -93,9 +106,8 @@ impl Walk<'_> {
             needed.insert(base);
         }
         for step in &steps {
-            self.diagnostics.extend(
-                unsupported::instruction(&step.instruction).into_iter().map(|d| placed(d, step)),
-            );
+            let refused = unsupported::instruction(&step.instruction);
+            self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
             match self.copy_from(step, index) {
                 Ok(Some(CopyFrom::Stage(stage))) => {
                     needed.insert(stage);
@@ -104,7 +116,7 @@ impl Walk<'_> {
                     self.image(&reference, &self.graph.platform.clone(), step.span());
                 }
                 Ok(Some(CopyFrom::Scratch) | None) => {}
-                Err(diagnostic) => self.diagnostics.push(placed(*diagnostic, step)),
+                Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
             }
         }
         self.reach.stages.insert(index, steps);
@@ -171,14 +183,6 @@ impl Walk<'_> {
         }
         steps
     }
-}
-
-fn placed(mut diagnostic: Diagnostic, step: &Step) -> Diagnostic {
-    diagnostic.span = step.source.place(diagnostic.span);
-    if let StepSource::ImageTrigger { .. } = step.source {
-        return diagnostic.with_note(format!("in the base's ONBUILD {}", step.instruction.text));
-    }
-    diagnostic
 }
 
 fn file_triggers(instructions: &[Instruction]) -> Vec<Step> {

@@ -61,12 +61,7 @@ pub(super) fn globals(
     globals
 }
 
-fn value(
-    arg: &Arg,
-    escape: Escape,
-    options: &Options,
-    scope: &Scope,
-) -> Fallible<Option<String>> {
+fn value(arg: &Arg, escape: Escape, options: &Options, scope: &Scope) -> Fallible<Option<String>> {
     match (options.build_args.get(arg.name.as_str()), &arg.value) {
         (Some(given), _) => Ok(Some(given.clone())),
         (None, Some(text)) => Ok(Some(expand(Style::word(escape.char()), text, scope)?.text)),
