@@ -1,0 +1,3 @@
+//! Where the trees of a build come from.
+
+pub mod image;
