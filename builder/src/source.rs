@@ -1,3 +1,5 @@
-//! Where the trees of a build come from.
+//! Where a build's inputs come from.
 
+pub mod context;
 pub mod image;
+pub mod sniff;

@@ -13,7 +13,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use rbuild_cache::{BlobSource, Descriptor, Digest, LayerId, Snapshot, Store};
+use rbuild_cache::{BlobSource, Digest, LayerId, Snapshot, Store};
 use rbuild_solver::op::Platform;
 use serde::Deserialize;
 
@@ -26,7 +26,6 @@ use crate::registry::reference::{Reference, Repository};
 use crate::registry::resolve::{Known, Resolved};
 use crate::registry::transport::Notify;
 
-mod decompress;
 mod error;
 mod pull;
 #[cfg(test)]

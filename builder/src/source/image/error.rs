@@ -1,7 +1,9 @@
 //! What can go wrong with base images.
 
-use rbuild_cache::{BlobReadError, BlobWriteError, ClaimError, DbError, Digest, ImageError as StoreImageError};
 use rbuild_cache::layer::ImportError;
+use rbuild_cache::{
+    BlobReadError, BlobWriteError, ClaimError, DbError, Digest, ImageError as StoreImageError,
+};
 
 use crate::registry::error::RegistryError;
 

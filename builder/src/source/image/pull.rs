@@ -5,23 +5,24 @@
 //! process has in work is waited for, not fetched a second time. Dropping the future stops the
 //! threads at their next read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use rbuild_cache::layer::ImportError;
+use rbuild_cache::layer::{BadMember, ImportError};
 use rbuild_cache::{BlobWriter, Descriptor, Digest, KeyLock, LayerId, Store};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::decompress::decompress;
 use super::{Base, ImageError, ImageSource};
 use crate::registry::blob::Progress;
+use crate::source::sniff::Compression;
 
 /// Layers in work at once; the client bounds the downloads among them.
 const SIDE_BY_SIDE: usize = 6;
+const MAGIC_LENGTH: u64 = 6;
 /// Parts of a blob that may wait between the download and the unpacking.
 const PARTS_WAITING: usize = 32;
 
@@ -207,7 +208,16 @@ fn keep_and_import(
     Ok(layer)
 }
 
-fn import(store: &Store, blob: impl Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
-    let mut tar = decompress(blob).map_err(broken)?;
+/// The first bytes tell how the blob is compressed, not the media type, which is wrong in many a
+/// registry: every builder looks at the bytes.
+fn import(store: &Store, mut blob: impl Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
+    let mut start = Vec::new();
+    blob.by_ref().take(MAGIC_LENGTH).read_to_end(&mut start).map_err(broken)?;
+    let compression = Compression::of(&start);
+    let mut tar = compression.reader(Cursor::new(start).chain(blob)).map_err(broken)?;
     store.layers().import(&mut tar, diff_id)
+}
+
+fn broken(error: io::Error) -> ImportError {
+    ImportError::Member(BadMember::Archive(error))
 }
