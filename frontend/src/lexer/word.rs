@@ -3,8 +3,7 @@
 use crate::ast::{Escape, Text};
 
 /// Whether Dockerfiles take the character for a blank between words. Other white space, such as a
-/// no-break space,
-/// is part of a word.
+/// no-break space, is part of a word.
 pub(crate) fn is_blank(ch: char) -> bool {
     matches!(ch, ' ' | '\t' | '\r' | '\x0b' | '\x0c')
 }
