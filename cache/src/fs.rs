@@ -15,6 +15,8 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) mod fault;
 mod measure;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use measure::{Measure, measure};
 
