@@ -8,9 +8,10 @@
 //! 3. the image index (`locks/index`): around reading, changing and replacing `index.json`
 //! 4. the record index: inside SQLite, for the length of one transaction
 //!
-//! A process works on several keys at once and waits for keys that others hold. Two processes
-//! building the same graph cannot wait for each other: a key is claimed when its inputs are done,
-//! and whoever holds a key waits for no other key.
+//! A process works on several keys at once and waits for keys that others hold. That is no
+//! deadlock: a key is claimed when the inputs of its step are done, and whoever holds the key of a
+//! step waits for no other step. It may wait for the key of a base layer; whoever holds one of
+//! those waits for no key at all.
 //!
 //! `locks/owner-..` is outside the order: it is held from first use to the end and never waited
 //! for. Its being free is how others see that the owner of temporary files is gone.
