@@ -1,0 +1,131 @@
+//! What every subcommand that touches the store begins with, and how all of them fail.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use rbuild_cache::Store;
+use rbuild_solver::worker::Cancel;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Exit;
+use crate::sandbox::{self, Isolation};
+
+/// The isolation, the store and the runtime of one call.
+pub struct Session {
+    /// What the process got from the kernel.
+    pub isolation: Isolation,
+    /// The store.
+    pub store: Store,
+    /// Where registry I/O runs.
+    pub runtime: Runtime,
+    /// Set when the user ends the call.
+    pub cancel: Cancel,
+}
+
+/// Why a call ended early: the exit code, and everything that is printed.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the program ends.
+    pub exit: Exit,
+    report: String,
+}
+
+impl Session {
+    /// Enters the isolation and opens the store. Has to come before any thread is started.
+    pub fn open() -> Result<Session, Failure> {
+        let root = store_root();
+        let isolation = sandbox::enter()
+            .map_err(|error| Failure::new(Exit::Machine, &error, error.help()))?;
+        let store = Store::open(&root)
+            .map_err(|error| Failure::new(Exit::Machine, &error, error.help()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
+        let cancel = Cancel::new();
+        runtime.spawn(watch_signals(cancel.clone()));
+        Ok(Session { isolation, store, runtime, cancel })
+    }
+
+    /// What the user should know before anything starts.
+    pub fn notices(&self) -> impl Iterator<Item = String> + '_ {
+        self.isolation.notices.iter().cloned().chain(self.store.warnings())
+    }
+}
+
+/// Where the store is: `RBUILD_ROOT`, `/var/lib/rbuild` for root, the XDG data folder for others
+/// (XDG Base Directory Specification, `XDG_DATA_HOME`).
+fn store_root() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(root) = set("RBUILD_ROOT") {
+        return PathBuf::from(root);
+    }
+    if rustix::process::geteuid().is_root() && !sandbox::in_user_namespace() {
+        return PathBuf::from("/var/lib/rbuild");
+    }
+    match (set("XDG_DATA_HOME"), set("HOME")) {
+        (Some(data), _) => PathBuf::from(data).join("rbuild"),
+        (None, Some(home)) => PathBuf::from(home).join(".local/share/rbuild"),
+        (None, None) => std::env::temp_dir().join("rbuild"),
+    }
+}
+
+/// The first Ctrl-C ends the build in order; the second one ends the process.
+async fn watch_signals(cancel: Cancel) {
+    let listen = |kind| signal(kind).ok();
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut terminate = listen(SignalKind::terminate());
+    let mut hangup = listen(SignalKind::hangup());
+    loop {
+        tokio::select! {
+            Some(()) = async { interrupt.as_mut()?.recv().await } => {}
+            Some(()) = async { terminate.as_mut()?.recv().await } => {}
+            Some(()) = async { hangup.as_mut()?.recv().await } => {}
+            else => return,
+        }
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        cancel.cancel();
+    }
+}
+
+impl Failure {
+    /// An error, what caused it, and what to do.
+    pub fn new(exit: Exit, error: &dyn Error, help: Option<String>) -> Failure {
+        let mut report = String::new();
+        let _ = writeln!(report, "error: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = writeln!(report, "  because: {error}");
+            cause = error.source();
+        }
+        if let Some(help) = help {
+            let _ = writeln!(report, "help: {help}");
+        }
+        Failure { exit, report }
+    }
+
+    /// A call that cannot be understood.
+    pub fn usage(error: impl Error) -> Failure {
+        Failure::new(Exit::Usage, &error, None)
+    }
+
+    /// A call that cannot be understood, in words.
+    pub fn usage_text(message: &str, help: &str) -> Failure {
+        Failure { exit: Exit::Usage, report: format!("error: {message}\nhelp: {help}\n") }
+    }
+
+    /// A report that is written already.
+    pub fn rendered(exit: Exit, report: String) -> Failure {
+        Failure { exit, report }
+    }
+
+    /// What is printed.
+    pub fn report(&self) -> &str {
+        &self.report
+    }
+}
