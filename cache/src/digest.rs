@@ -42,6 +42,11 @@ impl Digest {
         hex(&self.0)
     }
 
+    /// A digest read back from its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
     /// The raw 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -1,7 +1,26 @@
 //! rbuild's store: bytes on disk, and nothing about graphs or Dockerfiles.
 #![forbid(unsafe_code)]
 
+mod blob;
+mod db;
 pub mod digest;
+mod fs;
+mod id;
+mod images;
+mod lock;
+pub mod pattern;
+mod record;
+mod root;
+mod store;
 pub mod tree;
 
+pub use blob::{BlobReadError, BlobWriteError, BlobWriter, Blobs};
+pub use db::{BlobSource, DbError, Form, Memo};
 pub use digest::{ContentDigest, Digest};
+pub use fs::FsError;
+pub use id::{BadLayerId, LayerId};
+pub use images::{Descriptor, Image, ImageError, Images};
+pub use lock::{ClaimError, KeyLock};
+pub use record::{Record, RecordedInput, Records, Resolution};
+pub use root::PlaceError;
+pub use store::{LogError, OpenError, SettleError, Store};

@@ -1,0 +1,212 @@
+//! Rows about layers: what is known of each, and of the tars made from it.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::{Db, DbError, bytes, now, size};
+use crate::digest::{ContentDigest, Digest};
+use crate::fs::Measure;
+use crate::id::LayerId;
+
+/// How a layer lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `fs/`: a tree of files, as overlayfs takes it.
+    Directory,
+    /// `layer.tar` and `layer.erofs`: the bytes, and an EROFS index over them.
+    Erofs,
+}
+
+/// What is known of one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerRow {
+    /// Its name, and its folder's.
+    pub(crate) id: LayerId,
+    /// How it lies on the disk.
+    pub(crate) form: Form,
+    /// The digest of its tar, where one was read or made that describes it.
+    pub(crate) diff_id: Option<Digest>,
+    /// What a step sees of it, once somebody asked.
+    pub(crate) content: Option<ContentDigest>,
+    /// The extent of its folder when it was complete.
+    pub(crate) measure: Measure,
+    /// The boot it was written under, as long as it was not synced.
+    pub(crate) boot: Option<String>,
+    /// When it was made, in nanoseconds since 1970.
+    pub(crate) created: i64,
+    /// When it was last of use, give or take an hour.
+    pub(crate) used: i64,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Directory => "directory",
+            Form::Erofs => "erofs",
+        }
+    }
+
+    fn named(name: &str) -> Form {
+        if name == "erofs" { Form::Erofs } else { Form::Directory }
+    }
+}
+
+const COLUMNS: &str = "id, form, diff_id, content, allocated, bytes, entries, boot, created, used";
+
+impl Db {
+    /// Adds a layer whose folder is complete and in its place.
+    pub(crate) fn insert_layer(&self, row: &LayerRow) -> Result<(), DbError> {
+        let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        self.write(|t| {
+            t.prepare_cached(&sql)?.execute(params![
+                row.id,
+                row.form.name(),
+                row.diff_id,
+                row.content,
+                bytes(row.measure.allocated),
+                bytes(row.measure.bytes),
+                bytes(row.measure.entries),
+                row.boot,
+                row.created,
+                row.used,
+            ])?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn layer(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {
+        self.read(|c| select(c, "WHERE id = ?", &[id])).map(|mut rows| rows.pop())
+    }
+
+    /// Layers with this diffID, the oldest first.
+    pub(crate) fn layers_by_diff_id(&self, diff_id: &Digest) -> Result<Vec<LayerRow>, DbError> {
+        self.read(|c| select(c, "WHERE diff_id = ? ORDER BY created, id", &[diff_id]))
+    }
+
+    pub(crate) fn all_layers(&self) -> Result<Vec<LayerRow>, DbError> {
+        self.read(|c| select(c, "ORDER BY id", &[]))
+    }
+
+    pub(crate) fn set_diff_id(&self, id: &LayerId, diff_id: &Digest) -> Result<(), DbError> {
+        self.change_layer("UPDATE layers SET diff_id = ? WHERE id = ?", &[diff_id, id])
+    }
+
+    pub(crate) fn set_content(&self, id: &LayerId, content: &ContentDigest) -> Result<(), DbError> {
+        self.change_layer("UPDATE layers SET content = ? WHERE id = ?", &[content, id])
+    }
+
+    /// Notes that this layer's bytes survive a power cut.
+    pub(crate) fn settle_layer(&self, id: &LayerId) -> Result<(), DbError> {
+        self.change_layer("UPDATE layers SET boot = NULL WHERE id = ?", &[id])
+    }
+
+    /// Notes the same of all layers of one boot that were made until `until`.
+    pub(crate) fn settle_layers(&self, boot: &str, until: i64) -> Result<(), DbError> {
+        let sql = "UPDATE layers SET boot = NULL WHERE boot = ? AND created <= ?";
+        self.change_layer(sql, &[&boot, &until])
+    }
+
+    pub(crate) fn has_unsettled(&self, boot: &str) -> Result<bool, DbError> {
+        self.read(|c| {
+            c.prepare_cached("SELECT 1 FROM layers WHERE boot = ? LIMIT 1")?.exists([boot])
+        })
+    }
+
+    /// Forgets a layer and the tars made of it.
+    pub(crate) fn delete_layer(&self, id: &LayerId) -> Result<(), DbError> {
+        self.write(|t| {
+            t.prepare_cached("DELETE FROM tars WHERE layer = ?")?.execute([id])?;
+            t.prepare_cached("DELETE FROM layers WHERE id = ?")?.execute([id])?;
+            Ok(())
+        })
+    }
+
+    /// diffID and size of the tar that was made of a layer with its times clamped to `clamp`.
+    pub(crate) fn tar(
+        &self,
+        id: &LayerId,
+        clamp: Option<i64>,
+    ) -> Result<Option<(Digest, u64)>, DbError> {
+        let sql = "SELECT diff_id, size FROM tars WHERE layer = ? AND clamp = ?";
+        self.digest_and_size(sql, &[id, &clamp_name(clamp)])
+    }
+
+    pub(crate) fn put_tar(
+        &self,
+        id: &LayerId,
+        clamp: Option<i64>,
+        diff_id: &Digest,
+        size: u64,
+    ) -> Result<(), DbError> {
+        let sql = "INSERT OR REPLACE INTO tars (layer, clamp, diff_id, size) VALUES (?, ?, ?, ?)";
+        self.change_layer(sql, &[id, &clamp_name(clamp), diff_id, &bytes(size)])
+    }
+
+    /// Digest and size of the compressed form of a tar, by algorithm and level (`gzip-6`).
+    pub(crate) fn compressed(
+        &self,
+        diff_id: &Digest,
+        how: &str,
+    ) -> Result<Option<(Digest, u64)>, DbError> {
+        let sql = "SELECT digest, size FROM compressed WHERE diff_id = ? AND how = ?";
+        self.digest_and_size(sql, &[diff_id, &how])
+    }
+
+    pub(crate) fn put_compressed(
+        &self,
+        diff_id: &Digest,
+        how: &str,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), DbError> {
+        let sql = "INSERT OR REPLACE INTO compressed (diff_id, how, digest, size) \
+                   VALUES (?, ?, ?, ?)";
+        self.change_layer(sql, &[diff_id, &how, digest, &bytes(size)])
+    }
+
+    fn change_layer(&self, sql: &str, values: &[&dyn ToSql]) -> Result<(), DbError> {
+        self.write(|t| t.prepare_cached(sql)?.execute(values).map(|_| ()))
+    }
+
+    fn digest_and_size(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+    ) -> Result<Option<(Digest, u64)>, DbError> {
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, size(row, 1)?));
+        self.read(|c| c.prepare_cached(sql)?.query_row(values, pair).optional())
+    }
+}
+
+impl LayerRow {
+    /// A layer just made, of which only this is known.
+    pub(crate) fn new(id: LayerId, form: Form, measure: Measure, boot: Option<String>) -> LayerRow {
+        let created = now();
+        LayerRow { id, form, diff_id: None, content: None, measure, boot, created, used: created }
+    }
+}
+
+fn clamp_name(clamp: Option<i64>) -> String {
+    clamp.map_or_else(|| "none".to_owned(), |seconds| seconds.to_string())
+}
+
+fn select(
+    connection: &Connection,
+    which: &str,
+    values: &[&dyn ToSql],
+) -> rusqlite::Result<Vec<LayerRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM layers {which}");
+    connection.prepare_cached(&sql)?.query_map(values, layer_row)?.collect()
+}
+
+fn layer_row(row: &Row<'_>) -> rusqlite::Result<LayerRow> {
+    Ok(LayerRow {
+        id: row.get(0)?,
+        form: Form::named(row.get_ref(1)?.as_str()?),
+        diff_id: row.get(2)?,
+        content: row.get(3)?,
+        measure: Measure { allocated: size(row, 4)?, bytes: size(row, 5)?, entries: size(row, 6)? },
+        boot: row.get(7)?,
+        created: row.get(8)?,
+        used: row.get(9)?,
+    })
+}

@@ -1,0 +1,84 @@
+-- Digests are 32 raw bytes, times nanoseconds since 1970, sizes bytes.
+
+CREATE TABLE layers (
+    id        TEXT PRIMARY KEY,    -- 32 hex digits, the folder below layers/
+    form      TEXT NOT NULL,       -- directory, erofs
+    diff_id   BLOB,                -- sha256 of its tar, once known
+    content   BLOB,                -- BLAKE3 of its content, once known
+    allocated INTEGER NOT NULL,    -- blocks on disk
+    bytes     INTEGER NOT NULL,    -- lengths of its regular files
+    entries   INTEGER NOT NULL,    -- names below its folder
+    boot      TEXT,                -- the boot it was written under; null once it is synced
+    created   INTEGER NOT NULL,
+    used      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX layers_by_diff_id ON layers (diff_id) WHERE diff_id IS NOT NULL;
+
+-- The tar of a layer, per clamp of its times: `none` or seconds since 1970.
+CREATE TABLE tars (
+    layer   TEXT NOT NULL,
+    clamp   TEXT NOT NULL,
+    diff_id BLOB NOT NULL,
+    size    INTEGER NOT NULL,
+    PRIMARY KEY (layer, clamp)
+) STRICT, WITHOUT ROWID;
+
+-- A compressed tar, per algorithm and level.
+CREATE TABLE compressed (
+    diff_id BLOB NOT NULL,
+    how     TEXT NOT NULL,
+    digest  BLOB NOT NULL,
+    size    INTEGER NOT NULL,
+    PRIMARY KEY (diff_id, how)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    digest BLOB PRIMARY KEY,
+    size   INTEGER NOT NULL,
+    added  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Where a blob came from, so that a push can have it mounted across.
+CREATE TABLE blob_sources (
+    digest     BLOB NOT NULL,
+    registry   TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    PRIMARY KEY (digest, registry, repository)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE records (
+    key     BLOB PRIMARY KEY,
+    op      BLOB NOT NULL,
+    slot    TEXT NOT NULL,
+    layers  TEXT NOT NULL,         -- JSON, bottom first
+    inputs  TEXT NOT NULL,         -- JSON
+    parts   TEXT NOT NULL,         -- JSON, the solver's business
+    took    INTEGER NOT NULL,      -- microseconds
+    created INTEGER NOT NULL,
+    used    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX records_by_op ON records (op, created);
+CREATE INDEX records_by_slot ON records (slot, created);
+
+CREATE TABLE resolutions (
+    reference TEXT NOT NULL,
+    platform  TEXT NOT NULL,
+    manifest  BLOB NOT NULL,
+    resolved  INTEGER NOT NULL,
+    PRIMARY KEY (reference, platform)
+) STRICT, WITHOUT ROWID;
+
+-- A copy of index.json, to make it anew from.
+CREATE TABLE images (
+    name       TEXT PRIMARY KEY,
+    descriptor TEXT NOT NULL
+) STRICT;
+
+-- Bytes that only save time: file lists of slots, stat caches.
+CREATE TABLE memos (
+    kind  TEXT NOT NULL,
+    name  TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    used  INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT;

@@ -1,0 +1,58 @@
+//! How much of the disk a tree takes, and whether it is still the tree that was once measured.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::FsError;
+
+/// The extent of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Measure {
+    /// Allocated blocks, in bytes; each inode once. This is what removing the tree gives back.
+    pub(crate) allocated: u64,
+    /// The lengths of all regular files, each name counted. A file that a power cut robbed of its
+    /// end or of all its bytes changes this sum.
+    pub(crate) bytes: u64,
+    /// The number of names below the top.
+    pub(crate) entries: u64,
+}
+
+impl Measure {
+    /// Whether a tree measured as `self` can be the one measured as `before`. Blocks do not count:
+    /// a file system may move and merge them.
+    pub(crate) fn same_tree(&self, before: &Measure) -> bool {
+        self.bytes == before.bytes && self.entries == before.entries
+    }
+
+    fn add(&mut self, meta: &Metadata, seen: &mut HashSet<u64>) {
+        if meta.is_file() {
+            self.bytes += meta.len();
+        }
+        if meta.is_dir() || meta.nlink() == 1 || seen.insert(meta.ino()) {
+            self.allocated += meta.blocks() * 512;
+        }
+    }
+}
+
+/// Measures the tree at `top`, following no link and staying on any file system below it.
+pub(crate) fn measure(top: &Path) -> Result<Measure, FsError> {
+    let meta = std::fs::symlink_metadata(top).map_err(|cause| FsError::new("stat", top, cause))?;
+    let (mut total, mut linked) = (Measure::default(), HashSet::new());
+    total.add(&meta, &mut linked);
+    let mut pending = if meta.is_dir() { vec![top.to_owned()] } else { Vec::new() };
+    while let Some(dir) = pending.pop() {
+        let entries = std::fs::read_dir(&dir).map_err(|cause| FsError::new("list", &dir, cause))?;
+        for entry in entries {
+            let entry = entry.map_err(|cause| FsError::new("list", &dir, cause))?;
+            let meta = entry.metadata().map_err(|cause| FsError::new("stat", &dir, cause))?;
+            total.entries += 1;
+            total.add(&meta, &mut linked);
+            if meta.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    Ok(total)
+}

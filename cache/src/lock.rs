@@ -1,0 +1,161 @@
+//! Locks between processes: `flock` on files of the store, so that a dead process holds none.
+//!
+//! The order, for whoever takes more than one; taking them the other way round can deadlock:
+//!
+//! 1. the store (`lock`): shared while a store is open, exclusive to prune or repair
+//! 2. a key (`locks/key-..`): one process works on a cache key, others wait for its result
+//! 3. the image index (`locks/index`): around reading, changing and replacing `index.json`
+//! 4. the record index: inside SQLite, for the length of one transaction
+//!
+//! A process works on several keys at once and waits for keys that others hold. Two processes
+//! building the same graph cannot wait for each other: a key is claimed when its inputs are done,
+//! and whoever holds a key waits for no other key.
+//!
+//! `locks/owner-..` is outside the order: it is held from first use to the end and never waited
+//! for. Its being free is how others see that the owner of temporary files is gone.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::fs::{self, FsError};
+
+/// Whether others may hold the lock too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// With others that share it.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// A held lock on a file; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: File,
+    path: PathBuf,
+    end: End,
+}
+
+/// What becomes of the file when its lock is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stays,
+    Removed,
+}
+
+/// The right to work on one cache key. Others wait until it is dropped.
+#[derive(Debug)]
+pub struct KeyLock {
+    _lock: FileLock,
+}
+
+/// Why a key could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The caller gave up waiting.
+    #[error("cancelled while another build was working on the same step")]
+    Cancelled,
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] FsError),
+}
+
+/// The longest pause between two looks at a lock that someone else holds.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+impl FileLock {
+    /// Waits for the lock on a file that always stays.
+    pub(crate) fn wait(path: &Path, mode: Mode) -> Result<FileLock, FsError> {
+        let file = fs::open_lock(path)?;
+        let lock = FileLock { file, path: path.to_owned(), end: End::Stays };
+        lock.change(mode)?;
+        Ok(lock)
+    }
+
+    /// Changes the mode and waits for it. For a moment it may be held by neither.
+    pub(crate) fn change(&self, mode: Mode) -> Result<(), FsError> {
+        let operation = match mode {
+            Mode::Shared => FlockOperation::LockShared,
+            Mode::Exclusive => FlockOperation::LockExclusive,
+        };
+        loop {
+            match flock(&self.file, operation) {
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(FsError::new("lock", &self.path, errno)),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Changes a shared lock into an exclusive one if nobody else has it now. If somebody has, the
+    /// lock may be lost for a moment, and is shared again when this returns.
+    pub(crate) fn try_exclusive(&self) -> Result<bool, FsError> {
+        if try_lock(&self.file, &self.path)? {
+            return Ok(true);
+        }
+        self.change(Mode::Shared)?;
+        Ok(false)
+    }
+
+    /// Takes the lock on a file that is removed with it; none if somebody has it.
+    pub(crate) fn try_transient(path: &Path) -> Result<Option<FileLock>, FsError> {
+        let file = fs::open_lock(path)?;
+        // Who had it before may have removed the file between the opening and the locking: then
+        // this is a lock on a file without a name, which excludes nobody.
+        if !try_lock(&file, path)? || !fs::is_same_file(&file, path)? {
+            return Ok(None);
+        }
+        Ok(Some(FileLock { file, path: path.to_owned(), end: End::Removed }))
+    }
+
+    /// Waits for a lock on a file that is removed with it, until `cancelled` says so.
+    pub(crate) fn wait_transient(
+        path: &Path,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<FileLock, ClaimError> {
+        let mut pause = Duration::from_micros(500);
+        loop {
+            if let Some(lock) = FileLock::try_transient(path)? {
+                return Ok(lock);
+            }
+            if cancelled() {
+                return Err(ClaimError::Cancelled);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if self.end == End::Removed {
+            // While it is still held. If it cannot be removed, the next holder does it.
+            let _ = fs::remove_file(&self.path);
+        }
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool, FsError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(errno) => Err(FsError::new("lock", path, errno)),
+    }
+}
+
+/// Waits for a key. Its name is digested: it may hold anything.
+pub(crate) fn claim(
+    locks: &Path,
+    key: &str,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<KeyLock, ClaimError> {
+    let name = format!("key-{}", blake3::hash(key.as_bytes()).to_hex());
+    let lock = FileLock::wait_transient(&locks.join(name), cancelled)?;
+    Ok(KeyLock { _lock: lock })
+}

@@ -1,0 +1,226 @@
+//! Records: which result a cache key has, and what else earlier builds found out.
+//!
+//! A record is the last thing written of a result, and read with care: one whose layers are not
+//! all there is none. An index that cannot be read is a warning and an empty cache; only writing
+//! reports its errors, and callers may go on without.
+//!
+//! What keys are made of is not known here.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use serde::{Deserialize, Serialize};
+
+use crate::db::{self, BlobSource, DbError, Memo};
+use crate::digest::{ContentDigest, Digest};
+use crate::id::LayerId;
+use crate::root::{Root, USED_PRECISION, guard};
+use crate::tree::Selector;
+
+#[cfg(test)]
+mod tests;
+
+/// The records of a store.
+#[derive(Debug)]
+pub struct Records {
+    root: Arc<Root>,
+}
+
+/// One result and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The cache key.
+    pub key: [u8; 32],
+    /// The digest of the op alone, without inputs.
+    pub op: [u8; 32],
+    /// Which step of which build this is: what a miss is compared with.
+    pub slot: String,
+    /// The result: a stack of layers, bottom first.
+    pub layers: Vec<LayerId>,
+    /// What it was made from, in the order of the op's inputs.
+    pub inputs: Vec<RecordedInput>,
+    /// What the key was made of, in the solver's words.
+    pub parts: serde_json::Value,
+    /// How long it took.
+    pub took: Duration,
+    /// When it was recorded.
+    pub created: SystemTime,
+}
+
+/// One input of a recorded result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedInput {
+    /// The stack of layers it was, if it was one.
+    pub layers: Option<Vec<LayerId>>,
+    /// The digest of what the selector picked, if it was computed.
+    pub content: Option<ContentDigest>,
+    /// Which part of it the op saw.
+    pub selector: Selector,
+}
+
+/// What a reference was found to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolution {
+    /// The manifest for the platform that was asked for.
+    pub manifest: Digest,
+    /// When the registry said so.
+    pub resolved: SystemTime,
+}
+
+const COLUMNS: &str = "key, op, slot, layers, inputs, parts, took, created";
+
+impl Records {
+    pub(crate) fn new(root: Arc<Root>) -> Records {
+        Records { root }
+    }
+
+    /// The result recorded under a key, if all its layers are there.
+    pub fn get(&self, key: &[u8; 32]) -> Option<Record> {
+        let record = self.first("WHERE key = ?", &[key])?;
+        self.is_whole(&record).then_some(record)
+    }
+
+    /// Results of equal ops on whatever inputs, the newest first, at most `limit`.
+    pub fn by_op(&self, op: &[u8; 32], limit: u32) -> Vec<Record> {
+        let which = "WHERE op = ? ORDER BY created DESC, rowid DESC LIMIT ?";
+        let mut records = self.select(which, &[op, &limit]);
+        records.retain(|record| self.is_whole(record));
+        records
+    }
+
+    /// The newest record of a slot. Its layers may be gone: it is there to be compared with.
+    pub fn last_in_slot(&self, slot: &str) -> Option<Record> {
+        self.first("WHERE slot = ? ORDER BY created DESC, rowid DESC LIMIT 1", &[&slot])
+    }
+
+    /// Records a result, in place of an earlier one of the same key. Its layers must be in the
+    /// store before.
+    pub fn put(&self, record: &Record) -> Result<(), DbError> {
+        let sql = format!(
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
+        self.root.db.write(|t| {
+            t.prepare_cached(&sql)?.execute(params![
+                record.key,
+                record.op,
+                record.slot,
+                json(&record.layers)?,
+                json(&record.inputs)?,
+                record.parts.to_string(),
+                i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX),
+                db::nanoseconds(record.created),
+                db::now(),
+            ])?;
+            Ok(())
+        })
+    }
+
+    /// Which manifest a reference named for a platform (`linux/amd64`) when last asked.
+    pub fn resolution(&self, reference: &str, platform: &str) -> Option<Resolution> {
+        let sql = "SELECT manifest, resolved FROM resolutions WHERE reference = ? AND platform = ?";
+        let found = self.root.db.read(|c| {
+            c.prepare_cached(sql)?
+                .query_row([reference, platform], |row| {
+                    Ok(Resolution { manifest: row.get(0)?, resolved: db::time(row.get(1)?) })
+                })
+                .optional()
+        });
+        self.root.or_warn(found).flatten()
+    }
+
+    /// Remembers which manifest a reference names, as of now.
+    pub fn put_resolution(
+        &self,
+        reference: &str,
+        platform: &str,
+        manifest: &Digest,
+    ) -> Result<(), DbError> {
+        let sql = "INSERT OR REPLACE INTO resolutions (reference, platform, manifest, resolved) \
+                   VALUES (?, ?, ?, ?)";
+        self.root.db.write(|t| {
+            t.prepare_cached(sql)?.execute(params![reference, platform, manifest, db::now()])?;
+            Ok(())
+        })
+    }
+
+    /// The repositories that are known to have a blob.
+    pub fn blob_sources(&self, digest: &Digest) -> Vec<BlobSource> {
+        self.root.or_warn(self.root.db.blob_sources(digest)).unwrap_or_default()
+    }
+
+    /// Remembers that a repository has a blob.
+    pub fn put_blob_source(&self, digest: &Digest, source: &BlobSource) -> Result<(), DbError> {
+        self.root.db.put_blob_source(digest, source)
+    }
+
+    /// Bytes kept under a name to save time.
+    pub fn memo(&self, kind: Memo, name: &str) -> Option<Vec<u8>> {
+        self.root.or_warn(self.root.db.memo(kind, name)).flatten()
+    }
+
+    /// Keeps bytes under a name, in place of earlier ones.
+    pub fn put_memo(&self, kind: Memo, name: &str, bytes: &[u8]) -> Result<(), DbError> {
+        self.root.db.put_memo(kind, name, bytes)
+    }
+
+    fn first(&self, which: &str, values: &[&dyn ToSql]) -> Option<Record> {
+        self.select(which, values).into_iter().next()
+    }
+
+    fn select(&self, which: &str, values: &[&dyn ToSql]) -> Vec<Record> {
+        let found = self.root.db.read(|c| select(c, which, values));
+        let rows = self.root.or_warn(found).unwrap_or_default();
+        self.note_use(&rows);
+        rows.into_iter().map(|(record, _)| record).collect()
+    }
+
+    fn is_whole(&self, record: &Record) -> bool {
+        record.layers.iter().all(|id| self.root.has_layer(id))
+    }
+
+    fn note_use(&self, rows: &[(Record, i64)]) {
+        let now = db::now();
+        for (record, used) in rows {
+            if *used < now - USED_PRECISION {
+                guard(&self.root.known).used_records.insert(record.key);
+            }
+        }
+    }
+}
+
+fn select(
+    connection: &Connection,
+    which: &str,
+    values: &[&dyn ToSql],
+) -> rusqlite::Result<Vec<(Record, i64)>> {
+    let sql = format!("SELECT {COLUMNS}, used FROM records {which}");
+    connection.prepare_cached(&sql)?.query_map(values, record_row)?.collect()
+}
+
+fn record_row(row: &Row<'_>) -> rusqlite::Result<(Record, i64)> {
+    let record = Record {
+        key: row.get(0)?,
+        op: row.get(1)?,
+        slot: row.get(2)?,
+        layers: from_json(row, 3)?,
+        inputs: from_json(row, 4)?,
+        parts: from_json(row, 5)?,
+        took: Duration::from_micros(db::size(row, 6)?),
+        created: db::time(row.get(7)?),
+    };
+    Ok((record, row.get(8)?))
+}
+
+fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(cause.into()))
+}
+
+fn from_json<T: for<'de> Deserialize<'de>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|cause| {
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, cause.into())
+    })
+}
