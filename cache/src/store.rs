@@ -11,6 +11,7 @@
 //! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
 //!
 //! # What survives what
@@ -35,9 +36,11 @@ use crate::blob::Blobs;
 use crate::db::{self, Db, DbError};
 use crate::fs::{self, FsError};
 use crate::images::{self, Images};
+use crate::layer::Layers;
 use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
+use crate::stat::StatCache;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +56,7 @@ struct Inner {
     root: Arc<Root>,
     blobs: Blobs,
     images: Images,
+    layers: Layers,
     records: Records,
 }
 
@@ -144,9 +148,21 @@ impl Store {
         &self.inner.images
     }
 
+    /// Layers, and stacks of them.
+    pub fn layers(&self) -> &Layers {
+        &self.inner.layers
+    }
+
     /// Results by key.
     pub fn records(&self) -> &Records {
         &self.inner.records
+    }
+
+    /// What earlier builds found in the files of the build context at `context`, an absolute path
+    /// without links.
+    pub fn stat_cache(&self, context: &Path) -> Result<StatCache, FsError> {
+        let root = &self.inner.root;
+        Ok(StatCache::open(&root.path.join("stat"), root.temporary()?, context))
     }
 
     /// What went wrong since the last call and was got over: one line each, for the user.
@@ -192,6 +208,7 @@ impl Inner {
         Inner {
             blobs: Blobs::new(root.clone()),
             images: Images::new(root.clone()),
+            layers: Layers::new(root.clone()),
             records: Records::new(root.clone()),
             root,
         }

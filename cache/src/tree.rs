@@ -1,6 +1,34 @@
 //! What a step can see of a tree: selecting paths, and digesting exactly those.
+//!
+//! A [`Tree`] is a directory on disk, seen through an optional [`Filter`]. It is walked lazily:
+//! only where a selector looks, each directory once for all selectors, and never into what the
+//! filter leaves out altogether. Nothing outside of the root is ever reached: links are followed by
+//! hand inside it, and every open names a path without links beneath the root's descriptor.
+//!
+//! Copying what was selected does not belong here, nor does the text of ignore rules.
+
+mod digest;
+mod listing;
+pub mod manifest;
+mod node;
+mod resolve;
+mod root;
+mod select;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+pub use digest::{DigestError, Hashing, read_xattrs};
+pub use node::{Node, NodeKind, Time, Xattrs};
+pub use select::{Found, Match, SelectError, Selection};
+
+use listing::Listing;
+use root::Root;
 
 /// Which paths of a tree an op sees.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,3 +49,126 @@ pub struct PathSelector {
     /// `--exclude` patterns, in the order given.
     pub exclude: Vec<String>,
 }
+
+/// Decides which paths of a tree are there: the rules of `.dockerignore`.
+///
+/// Paths are relative to the tree's root, clean, and separated by `/`.
+pub trait Filter: Send + Sync {
+    /// What the rules say about one path.
+    fn verdict(&self, path: &[u8]) -> Verdict;
+
+    /// Whether `directory` is left out with everything that could be below it, so that nobody has
+    /// to look. It may say no if it does not know.
+    fn prunes(&self, directory: &[u8]) -> bool;
+
+    /// The rule of [`Verdict::Excluded`] for people: ".dockerignore:3 `*.log`".
+    fn describe(&self, rule: usize) -> String;
+}
+
+/// What a [`Filter`] says about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there.
+    Included,
+    /// It is not. A directory is still there if something below it is.
+    Excluded {
+        /// Which rule said so, in the filter's own numbering.
+        rule: usize,
+    },
+}
+
+/// Whether the owners that files have on disk mean anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// They are part of the content: the files of an image or a stage.
+    Kept,
+    /// Everything belongs to 0:0: a build context.
+    Root,
+}
+
+/// A directory on disk, seen through an optional filter. Clones share what was read of it.
+#[derive(Clone)]
+pub struct Tree {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: Arc<Root>,
+    owners: Owners,
+    filter: Option<Arc<dyn Filter>>,
+    listings: Mutex<HashMap<Vec<u8>, Arc<Listing>>>,
+    selections: Mutex<HashMap<PathSelector, Arc<Selection>>>,
+}
+
+/// A directory that cannot be a tree.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the directory `{}`", path.display())]
+pub struct OpenError {
+    /// Which directory.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Tree {
+    /// Opens a directory. A link in `root` itself is followed.
+    pub fn open(
+        root: &Path,
+        owners: Owners,
+        filter: Option<Arc<dyn Filter>>,
+    ) -> Result<Tree, OpenError> {
+        let root = Root::open(root)
+            .map_err(|source| OpenError { path: root.to_owned(), source: source.into() })?;
+        let shared = Shared {
+            root: Arc::new(root),
+            owners,
+            filter,
+            listings: Mutex::default(),
+            selections: Mutex::default(),
+        };
+        Ok(Tree { shared: Arc::new(shared) })
+    }
+
+    /// The directory, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.shared.root.path
+    }
+
+    /// What `selector` picks: its matches in the order of their names, and everything below those
+    /// that are directories.
+    ///
+    /// A pattern with wildcards may match nothing; a literal path must be there. The same selector
+    /// gives the same selection again, however the directory may have changed.
+    pub fn select(&self, selector: &PathSelector) -> Result<Arc<Selection>, SelectError> {
+        let known = |tree: &Shared| lock(&tree.selections).get(selector).cloned();
+        if let Some(selection) = known(&self.shared) {
+            return Ok(selection);
+        }
+        let selection = Arc::new(self.find(selector)?);
+        let mut selections = lock(&self.shared.selections);
+        Ok(selections.entry(selector.clone()).or_insert(selection).clone())
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("root", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// A panic elsewhere leaves the memo whole: entries are only ever added.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `directory/name`, where the root is the empty path.
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory.is_empty(), name.is_empty()) {
+        (true, _) => name.to_vec(),
+        (false, true) => directory.to_vec(),
+        (false, false) => [directory, b"/", name].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! What a Dockerfile says, instruction by instruction: plain data.
 //!
-//! Nothing here is expanded, looked up or checked against other instructions. Words keep their quotes and
-//! variables exactly as written, together with the place they come from, so that expansion can point at it.
+//! Nothing here is expanded, looked up or checked against other instructions. Words keep their
+//! quotes and
+//! variables exactly as written, together with the place they come from, so that expansion can
+//! point at it.
 
 mod text;
 
@@ -15,7 +17,8 @@ pub use text::{Text, TextBuilder};
 pub struct Ast {
     /// The `# key=value` lines at the top.
     pub directives: Directives,
-    /// The instructions in the order of the file. One that could not be understood is left out and has its
+    /// The instructions in the order of the file. One that could not be understood is left out and
+    /// has its
     /// diagnostic instead.
     pub instructions: Vec<Instruction>,
 }
@@ -58,7 +61,8 @@ pub struct Instruction {
     pub span: Span,
     /// The keyword as typed.
     pub keyword: Text,
-    /// The whole instruction on one line: continuations joined, comments dropped, heredoc bodies left out. This is
+    /// The whole instruction on one line: continuations joined, comments dropped, heredoc bodies
+    /// left out. This is
     /// what titles and history show.
     pub text: Text,
     /// The comment lines directly above, without `#` and surrounding blanks.
@@ -88,7 +92,8 @@ pub enum Kind {
     Workdir(Text),
     /// `USER user[:group]`
     User(Text),
-    /// `CMD`; an empty [`Command::Exec`] for `CMD []`, an empty [`Command::Shell`] for a bare `CMD`.
+    /// `CMD`; an empty [`Command::Exec`] for `CMD []`, an empty [`Command::Shell`] for a bare
+    /// `CMD`.
     Cmd(Command),
     /// `ENTRYPOINT`; empty as with `CMD`.
     Entrypoint(Command),
@@ -348,7 +353,8 @@ pub enum Healthcheck {
     Probe(Probe),
 }
 
-/// A health check's command and schedule. A duration that is absent or zero means the base's or the default.
+/// A health check's command and schedule. A duration that is absent or zero means the base's or the
+/// default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// `--interval`

@@ -1,7 +1,8 @@
 //! `$name` and `${name..}` in the words of a Dockerfile, as BuildKit's own small shell has them.
 //!
 //! What a modifier, a quote or an escape does is decided here, and nothing else: which variables
-//! exist, and which instructions are expanded at all, is for the caller to know. Spans in errors are
+//! exist, and which instructions are expanded at all, is for the caller to know. Spans in errors
+//! are
 //! byte ranges of the text that was given.
 
 use std::collections::{BTreeMap, BTreeSet};

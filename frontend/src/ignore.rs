@@ -72,7 +72,8 @@ impl IgnoreFile {
         }
     }
 
-    /// Whether the directory `path` and everything that could be below it is ignored, so that a walk
+    /// Whether the directory `path` and everything that could be below it is ignored, so that a
+    /// walk
     /// need not enter it.
     pub fn prunes(&self, path: impl AsRef<[u8]>) -> bool {
         self.rules.prunes(path)

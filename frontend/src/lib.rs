@@ -5,4 +5,6 @@ pub mod config;
 pub mod diagnostic;
 pub mod expand;
 pub mod ignore;
+mod lexer;
+pub mod parser;
 pub mod source;

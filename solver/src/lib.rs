@@ -9,5 +9,6 @@ pub mod graph;
 pub mod key;
 pub mod op;
 pub mod plan;
+pub mod platform;
 pub mod solve;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! Text of an instruction that remembers where in the file each part of it stood.
 //!
-//! A continuation or a comment line can lie in the middle of a word, so one range of the file is not enough.
+//! A continuation or a comment line can lie in the middle of a word, so one range of the file is
+//! not enough.
 
 use std::fmt;
 use std::ops::Range;
@@ -40,7 +41,8 @@ impl Text {
         self.value.is_empty()
     }
 
-    /// Where all of it stands. What was left out in between (a comment line, say) is inside of the range.
+    /// Where all of it stands. What was left out in between (a comment line, say) is inside of the
+    /// range.
     pub fn span(&self) -> Span {
         self.span.clone()
     }
@@ -49,17 +51,15 @@ impl Text {
     pub fn span_of(&self, range: Range<usize>) -> Span {
         let end = range.end.min(self.value.len());
         let start = range.start.min(end);
-        match self.value[..end].chars().next_back() {
-            Some(last) if start < end => {
-                let last_at = end - last.len_utf8();
-                let to = (self.origin(last_at) + last.len_utf8()).min(self.span.end);
-                self.origin(start).min(to)..to
-            }
-            _ => self.origin(start)..self.origin(start),
+        let from = self.origin(start);
+        if start == end {
+            return from..from;
         }
+        from..(self.origin(end - 1) + 1).clamp(from, self.span.end.max(from))
     }
 
-    /// A byte range of the text as text of its own. The range lies within the text, on character boundaries.
+    /// A byte range of the text as text of its own. The range lies within the text, on character
+    /// boundaries.
     pub fn slice(&self, range: Range<usize>) -> Self {
         let first = self.pieces.partition_point(|piece| piece.at <= range.start).saturating_sub(1);
         let pieces = self.pieces[first..].iter().take_while(|piece| piece.at < range.end);

@@ -1,0 +1,97 @@
+//! Layers: what one step added, changed and deleted, kept once and laid over each other.
+//!
+//! A [`Snapshot`] is a stack of layers and nothing more. A layer is independent of what lies below
+//! it, and lies on disk in one of two forms:
+//!
+//! - a directory (`fs/`), as overlayfs takes it for a lower: what a `RUN` leaves behind, and
+//!   everything where EROFS cannot be mounted;
+//! - a tar (`layer.tar`) and an EROFS index over it (`layer.erofs`, see `erofs`): written several
+//!   times faster than a tree of small files.
+//!
+//! Both show the same tree, digest to the same content and give the same archive.
+//!
+//! Mounts are made in the mount namespace of the process, which is its own: no other process sees
+//! them, and they end with it. Whoever mounts layers with overlayfs must not trust what they hold:
+//! `redirect_dir=nofollow`, `metacopy=off` and `index=off`, `userxattr` in a user namespace, and
+//! `volatile` for the upper of an [`Active`] (a power cut is dealt with when a layer is looked up).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::Blobs;
+use crate::db::{DbError, LayerRow};
+use crate::digest::Digest;
+use crate::id::LayerId;
+use crate::root::Root;
+
+mod active;
+mod archive;
+mod content;
+mod dir;
+mod entry;
+mod error;
+mod export;
+mod import;
+mod marks;
+mod mount;
+mod source;
+mod unpack;
+mod walk;
+mod writer;
+
+pub use active::Active;
+pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
+pub use error::{ImportError, MountError, ReadError, WriteError};
+pub use export::TarBlob;
+pub use mount::View;
+pub use unpack::BadMember;
+pub use writer::LayerWriter;
+
+/// A committed file tree: layers laid over each other. Empty is `scratch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Bottom first.
+    pub layers: Vec<LayerId>,
+}
+
+/// The layers of a store. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: Arc<Root>,
+    blobs: Blobs,
+    rights: marks::Rights,
+    mounts: mount::Mounts,
+}
+
+impl Snapshot {
+    /// This stack with one more layer on top.
+    pub fn with(&self, layer: LayerId) -> Snapshot {
+        Snapshot { layers: self.layers.iter().copied().chain([layer]).collect() }
+    }
+}
+
+impl Layers {
+    pub(crate) fn new(root: Arc<Root>) -> Layers {
+        let blobs = Blobs::new(Arc::clone(&root));
+        let (rights, mounts) = (marks::Rights::detect(), mount::Mounts::default());
+        Layers { inner: Arc::new(Inner { root, blobs, rights, mounts }) }
+    }
+
+    /// A layer whose archive has this digest, if the store has one.
+    pub fn by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
+        self.inner.root.layer_by_diff_id(diff_id)
+    }
+
+    fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {
+        self.inner.root.db.layer(id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

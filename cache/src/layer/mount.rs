@@ -1,0 +1,187 @@
+//! Making layers visible: the directories of a stack, and a read-only merged view of it.
+//!
+//! Mounts are made once per process and kept. They are reached by name, since the sandbox's
+//! processes share the mount namespace but no descriptors. The kernel is given short names under
+//! `/proc/self/fd` instead of real ones: an option may have 255 bytes only, and a real name may hold
+//! what the older interface takes for syntax.
+
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
+    unmount,
+};
+
+use super::marks::Rights;
+use super::{Layers, MountError, Snapshot};
+use crate::db::Form;
+use crate::fs::{self, FsError};
+use crate::id::LayerId;
+use crate::root::guard;
+
+/// What this process has mounted.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    views: Mutex<HashMap<Snapshot, Weak<View>>>,
+}
+
+/// The merged tree of a snapshot, read-only. It stays until the last owner drops it.
+#[derive(Debug)]
+pub struct View {
+    path: PathBuf,
+    mounted: bool,
+}
+
+impl View {
+    /// The root of the tree.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Layers {
+    /// The directories that overlayfs is given for `snapshot`: the topmost first. Overlayfs needs
+    /// one at least, so that for `scratch` it is an empty directory.
+    ///
+    /// A layer may be twice in a stack: base images are like that. Overlayfs refuses that, and the
+    /// upper one alone shows the same.
+    pub fn lowers(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, MountError> {
+        let mut seen = std::collections::HashSet::new();
+        let mut lowers = Vec::new();
+        for layer in snapshot.layers.iter().rev().filter(|layer| seen.insert(**layer)) {
+            lowers.push(self.lower(layer)?);
+        }
+        if lowers.is_empty() {
+            lowers.push(self.empty()?);
+        }
+        Ok(lowers)
+    }
+
+    /// The merged tree of `snapshot`, mounted once however often it is asked for.
+    pub fn view(&self, snapshot: &Snapshot) -> Result<Arc<View>, MountError> {
+        let mut views = guard(&self.inner.mounts.views);
+        if let Some(view) = views.get(snapshot).and_then(Weak::upgrade) {
+            return Ok(view);
+        }
+        let view = Arc::new(self.mount_view(snapshot)?);
+        views.retain(|_, view| view.strong_count() > 0);
+        views.insert(snapshot.clone(), Arc::downgrade(&view));
+        Ok(view)
+    }
+
+    fn mount_view(&self, snapshot: &Snapshot) -> Result<View, MountError> {
+        let mut lowers = self.lowers(snapshot)?;
+        let empty = self.empty()?;
+        if lowers == [empty.clone()] {
+            return Ok(View { path: empty, mounted: false });
+        }
+        // Overlayfs without an upper wants two lowers.
+        lowers.push(empty);
+        let path = self.mount_point()?;
+        let view = View { path, mounted: true };
+        let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
+        overlay(&lowers, self.inner.rights, &view.path).map_err(failed)?;
+        Ok(view)
+    }
+
+    fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {
+        let row = self.row(layer)?.ok_or(MountError::Missing(*layer))?;
+        match row.form {
+            Form::Directory => Ok(self.inner.root.layer(layer).join("fs")),
+            Form::Erofs => Err(MountError::Missing(*layer)),
+        }
+    }
+
+    /// What is below `scratch`.
+    fn empty(&self) -> Result<PathBuf, MountError> {
+        let path = self.inner.root.mounts().join("empty");
+        fs::create_dir(&path)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755))
+            .map_err(|cause| FsError::new("chmod", &path, cause))?;
+        Ok(path)
+    }
+
+    /// A directory to mount on. Every process has its own mounts on the same few directories, so
+    /// that none is ever removed: that would take away what another process has mounted there.
+    fn mount_point(&self) -> Result<PathBuf, MountError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = self.inner.root.mounts().join(number.to_string());
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if self.mounted {
+            // Nobody is told: the namespace ends with the process anyway.
+            let _ = unmount(&self.path, UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// Mounts `lowers`, the topmost first, read-only at `at`.
+fn overlay(lowers: &[PathBuf], rights: Rights, at: &Path) -> io::Result<()> {
+    match overlay_by_parts(lowers, rights, at) {
+        // Linux before 6.8 does not take the layers one by one.
+        Err(Errno::INVAL | Errno::NOSYS) => overlay_at_once(lowers, rights, at),
+        done => Ok(done?),
+    }
+}
+
+fn overlay_by_parts(lowers: &[PathBuf], rights: Rights, at: &Path) -> rustix::io::Result<()> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for lower in lowers {
+        let dir = handle(lower)?;
+        fsconfig_set_string(&context, "lowerdir+", short_name(&dir))?;
+    }
+    match rights {
+        Rights::Host => fsconfig_set_string(&context, "redirect_dir", "nofollow")?,
+        Rights::Namespace => fsconfig_set_flag(&context, "userxattr")?,
+    }
+    fsconfig_create(&context)?;
+    attach(&context, at)
+}
+
+/// All layers in one page of options.
+fn overlay_at_once(lowers: &[PathBuf], rights: Rights, at: &Path) -> io::Result<()> {
+    let handles: Vec<OwnedFd> =
+        lowers.iter().map(|lower| handle(lower)).collect::<Result<_, _>>()?;
+    let names: Vec<String> = handles.iter().map(short_name).collect();
+    let option = match rights {
+        Rights::Host => "redirect_dir=nofollow",
+        Rights::Namespace => "userxattr",
+    };
+    let options = std::ffi::CString::new(format!("{option},lowerdir={}", names.join(":")))?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
+    Ok(mount("overlay", at, "overlay", flags, options.as_c_str())?)
+}
+
+/// Attaches a configured file system: read-only, and what layers hold has no power outside the
+/// sandbox.
+pub(super) fn attach(context: &OwnedFd, at: &Path) -> rustix::io::Result<()> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    let mounted = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    move_mount(&mounted, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+pub(super) fn handle(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+pub(super) fn short_name(handle: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}

@@ -1,0 +1,146 @@
+//! Archives that want out of their layer.
+
+use super::*;
+
+/// Builds an archive member by member, with names that a decent writer refuses.
+#[derive(Default)]
+struct Forge(Vec<u8>);
+
+impl Forge {
+    fn add(mut self, flag: u8, path: &str, link: &str, data: &[u8]) -> Forge {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_link_name_literal(link).unwrap();
+        header.set_entry_type(tar::EntryType::new(flag));
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(data.len() as u64);
+        if matches!(flag, b'3' | b'4') {
+            header.set_device_major(1).unwrap();
+            header.set_device_minor(3).unwrap();
+        }
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self.0.extend_from_slice(data);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    fn pax(self, key: &str, value: &str) -> Forge {
+        let rest = key.len() + value.len() + 3;
+        let length = (rest..).find(|n| *n == rest + n.to_string().len()).unwrap();
+        self.add(b'x', "pax", "", format!("{length} {key}={value}\n").as_bytes())
+    }
+
+    fn import(mut self, fresh: &Fresh) -> Result<LayerId, ImportError> {
+        self.0.extend([0; 1024]);
+        fresh.layers().import(&mut self.0.as_slice(), &Digest::of(&self.0))
+    }
+
+    /// What the archive's layer holds, as lines of its archive.
+    fn lines(self) -> Vec<String> {
+        let fresh = Fresh::new();
+        let layer = self.import(&fresh).unwrap();
+        let mut tar = super::super::archive::TarWriter::new(Vec::new());
+        let added = fresh.layers().each(&layer, &mut |entry, body| {
+            let size = if let Kind::File { size } = entry.kind { size } else { 0 };
+            match body {
+                Some(body) => tar.add(&entry, &mut body.reader(size)).unwrap(),
+                None => tar.add(&entry, &mut std::io::empty()).unwrap(),
+            };
+            Ok(())
+        });
+        added.unwrap();
+        tar_entries(&tar.finish().unwrap())
+    }
+}
+
+#[test]
+fn paths_that_lead_out_are_refused_and_leave_nothing() {
+    let rows = [
+        Forge::default().add(b'0', "../x", "", b"x"),
+        Forge::default().add(b'0', "a/../../x", "", b"x"),
+        Forge::default().add(b'5', "..", "", b""),
+        Forge::default().add(b'1', "x", "../../etc/passwd", b""),
+        Forge::default().add(b'0', "a", "", b"").add(b'0', "a/b", "", b"x"),
+        Forge::default().add(b'2', "l", "/nowhere", b"").add(b'0', "l/b", "", b"x"),
+        Forge::default().add(b'1', "x", "etc/passwd", b""),
+        Forge::default().add(b'5', "d", "", b"").add(b'1', "x", "d", b""),
+        Forge::default().add(b'0', ".wh..", "", b""),
+        Forge::default().add(b'0', ".wh...", "", b""),
+        Forge::default().add(b'0', "a/.wh.", "", b""),
+        Forge::default().pax("GNU.sparse.major", "1").add(b'0', "s", "", b"x"),
+        Forge::default().pax("mtime", "soon").add(b'0', "s", "", b"x"),
+        Forge(vec![7; 5000]),
+    ];
+    for (row, forge) in rows.into_iter().enumerate() {
+        let fresh = Fresh::new();
+        let refused = forge.import(&fresh);
+        assert!(refused.is_err(), "row {row}");
+        assert_eq!(list(&fresh.path().join("tmp")), [""; 0], "row {row}");
+        assert_eq!(list(&fresh.path().join("layers")), [""; 0], "row {row}");
+    }
+}
+
+#[test]
+fn links_of_the_layer_are_followed_inside_it_only() {
+    let outside = tempfile::tempdir().unwrap();
+    let to = outside.path().to_str().unwrap();
+    let climbing = format!("../../../../../../../../../..{to}");
+    let lines = Forge::default()
+        .add(b'5', &to[1..], "", b"")
+        .add(b'2', "abs", to, b"")
+        .add(b'0', "abs/one", "", b"1")
+        .add(b'2', "up", &climbing, b"")
+        .add(b'0', "up/two", "", b"2")
+        .add(b'1', "up/three", "abs/one", b"")
+        .lines();
+    assert_eq!(list(outside.path()), [""; 0]);
+    for name in ["one", "two", "three"] {
+        let path = format!("{}/{name} ", &to[1..]);
+        assert!(lines.iter().any(|line| line.contains(&path)), "{name}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_link_at_the_path_itself_is_replaced_not_followed() {
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    let to = outside.path().to_str().unwrap();
+    let lines = Forge::default()
+        .add(b'2', "f", to, b"")
+        .add(b'0', "f", "", b"data")
+        .add(b'2', "d", "/etc", b"")
+        .add(b'5', "d", "", b"")
+        .lines();
+    assert_eq!(fs::read(outside.path()).unwrap(), b"");
+    assert_eq!(lines, ["5 d/ 644 0:0 0", "0 f 644 0:0 0 `data`"]);
+}
+
+#[test]
+fn absolute_and_dotted_paths_are_taken_from_the_root() {
+    let lines = Forge::default()
+        .add(b'5', "./", "", b"")
+        .add(b'0', "/etc/x", "", b"x")
+        .add(b'0', "./a/../b//c", "", b"c")
+        .lines();
+    let expected =
+        ["5 b/ 755 0:0 0", "0 b/c 644 0:0 0 `c`", "5 etc/ 755 0:0 0", "0 etc/x 644 0:0 0 `x`"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn marks_of_overlayfs_and_aufs_do_not_come_in() {
+    let lines = Forge::default()
+        .pax("SCHILY.xattr.trusted.overlay.redirect", "/etc")
+        .add(b'5', "d", "", b"")
+        .pax("SCHILY.xattr.user.overlay.opaque", "y")
+        .add(b'5', "e", "", b"")
+        .add(b'0', ".wh..wh.aufs", "", b"")
+        .add(b'0', ".wh..wh.plnk/1.2", "", b"")
+        .add(b'g', "global", "", b"18 path=elsewhere\n")
+        .add(b'3', "null", "", b"")
+        .lines();
+    assert_eq!(lines, ["5 d/ 644 0:0 0", "5 e/ 644 0:0 0", "3 null 644 0:0 0"]);
+}

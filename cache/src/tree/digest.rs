@@ -1,0 +1,230 @@
+//! The content digest of a selection: what an op can see of it, and nothing else.
+//!
+//! | part | why |
+//! |---|---|
+//! | path relative to the destination: a file's own name, a directory's inner paths | where it comes from shows nowhere |
+//! | kind, permission bits, owner and group where they count | the layer holds them |
+//! | bytes and extended attributes of files, targets of links, numbers of devices | the layer holds them |
+//! | which paths are one file | the layer keeps hard links |
+//!
+//! Times are left out, and so is everything about a matched directory itself: its contents are
+//! copied, the destination has its own mode and owner.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::node::{Node, NodeKind, Time, Xattrs};
+use super::select::{Found, Match, Selection};
+use super::{Owners, join, root};
+use crate::ContentDigest;
+use crate::stat::StatCache;
+
+/// The digests of the files of a selection, in the order of [`Selection::all`]; none for others.
+pub(super) type Digests = Vec<Option<ContentDigest>>;
+
+/// A file that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{}`", path.display())]
+pub struct DigestError {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Hashes what is read through it: what [`Selection::file_digests`] has for the same file.
+pub struct Hashing<R> {
+    inner: R,
+    hasher: blake3::Hasher,
+}
+
+/// Files are read in pieces of at most this many bytes.
+const PIECE: u64 = 8 << 20;
+
+/// From here on, hashing one piece is spread over threads.
+const SPREAD: usize = 512 << 10;
+
+impl Selection {
+    /// The content digest of everything that was selected. Files that `cache` knows are not read;
+    /// the others are, on all cores, and `cache` knows them afterwards.
+    pub fn digest(&self, cache: &StatCache) -> Result<ContentDigest, DigestError> {
+        let files = self.hash_files(cache)?;
+        let mut text = Vec::with_capacity(self.len() * 96);
+        let mut groups = HashMap::new();
+        for (position, ((one, found), file)) in self.all().zip(files).enumerate() {
+            let top = found.path.is_empty();
+            if top && found.node.is_dir() {
+                continue;
+            }
+            bytes(&mut text, if top { &one.name } else { &found.path });
+            self.entry(&mut text, found, *file);
+            if found.node.is_file() && found.node.links > 1 {
+                let first = *groups.entry(found.node.identity).or_insert(position);
+                text.extend((first as u64).to_le_bytes());
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_rayon(&text);
+        Ok(ContentDigest::from_hasher(&hasher))
+    }
+
+    /// The digests of the files, in the order of [`Selection::all`], none for what is no file;
+    /// nothing before [`Selection::digest`] was asked for.
+    pub fn file_digests(&self) -> Option<&[Option<ContentDigest>]> {
+        self.digests.get().map(Vec::as_slice)
+    }
+
+    fn hash_files(&self, cache: &StatCache) -> Result<&Digests, DigestError> {
+        if self.digests.get().is_none() {
+            let all: Vec<(&Match, &Found)> = self.all().collect();
+            let hash = |(one, found): &(&Match, &Found)| match found.node.kind {
+                NodeKind::File => self.hash_file(one, found, cache).map(Some),
+                _ => Ok(None),
+            };
+            let digests = all.par_iter().map(hash).collect::<Result<Digests, _>>()?;
+            // Another thread may have been faster: what it read is as good.
+            let _ = self.digests.set(digests);
+        }
+        Ok(self.digests.get_or_init(Digests::new))
+    }
+
+    fn hash_file(
+        &self,
+        one: &Match,
+        found: &Found,
+        cache: &StatCache,
+    ) -> Result<ContentDigest, DigestError> {
+        if let Some(known) = cache.get(&found.node) {
+            return Ok(known);
+        }
+        let looked = Time::now();
+        let read = || {
+            let file = self.open(one, found)?;
+            let before = open_node(&file)?;
+            let digest = hash(&file, before.size)?;
+            if open_node(&file)? == before {
+                cache.put(&before, digest, looked);
+            }
+            Ok(digest)
+        };
+        read().map_err(|source| {
+            let path = self.root.absolute(&join(&one.path, &found.path));
+            DigestError { path, source }
+        })
+    }
+
+    fn entry(&self, text: &mut Vec<u8>, found: &Found, file: Option<ContentDigest>) {
+        let node = &found.node;
+        let (uid, gid) = match self.owners {
+            Owners::Kept => (node.uid, node.gid),
+            Owners::Root => (0, 0),
+        };
+        for number in [node.mode, uid, gid] {
+            text.extend(number.to_le_bytes());
+        }
+        let device = |text: &mut Vec<u8>, kind: u8, major: u32, minor: u32| {
+            text.push(kind);
+            text.extend(major.to_le_bytes());
+            text.extend(minor.to_le_bytes());
+        };
+        match &node.kind {
+            NodeKind::Dir => {
+                text.push(b'd');
+                attributes(text, &found.xattrs);
+            }
+            NodeKind::File => {
+                text.push(b'f');
+                text.extend(file.iter().flat_map(ContentDigest::as_bytes));
+            }
+            NodeKind::Symlink { target } => {
+                text.push(b'l');
+                bytes(text, target);
+            }
+            NodeKind::Fifo => text.push(b'p'),
+            NodeKind::Socket => text.push(b's'),
+            NodeKind::Char { major, minor } => device(text, b'c', *major, *minor),
+            NodeKind::Block { major, minor } => device(text, b'b', *major, *minor),
+        }
+    }
+}
+
+impl<R: Read> Hashing<R> {
+    /// Nothing read yet.
+    pub fn new(inner: R) -> Hashing<R> {
+        Hashing { inner, hasher: blake3::Hasher::new() }
+    }
+
+    /// The digest of a file with these bytes and extended attributes.
+    pub fn finish(self, xattrs: &Xattrs) -> ContentDigest {
+        file_digest(&self.hasher, xattrs)
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(space)?;
+        self.hasher.update(&space[..length]);
+        Ok(length)
+    }
+}
+
+/// The extended attributes of an open file that belong into an image.
+pub fn read_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
+    Ok(root::xattrs(file)?)
+}
+
+fn open_node(file: &File) -> io::Result<Node> {
+    let node = Node::new(&rustix::fs::fstat(file)?, || Ok::<_, rustix::io::Errno>(Vec::new()))?;
+    match node.kind {
+        NodeKind::File => Ok(node),
+        _ => Err(io::Error::other("it is no regular file any more")),
+    }
+}
+
+fn hash(mut file: &File, size: u64) -> io::Result<ContentDigest> {
+    let mut hasher = blake3::Hasher::new();
+    // One byte more, so that the end of a small file shows in the first read.
+    let mut piece = Vec::with_capacity(size.min(PIECE) as usize + 1);
+    loop {
+        piece.clear();
+        let length = file.by_ref().take(PIECE).read_to_end(&mut piece)?;
+        match length {
+            0 => break,
+            _ if length >= SPREAD => hasher.update_rayon(&piece),
+            _ => hasher.update(&piece),
+        };
+        if (length as u64) < PIECE {
+            break;
+        }
+    }
+    Ok(file_digest(&hasher, &root::xattrs(file)?))
+}
+
+/// The digest of the bytes alone where there are no attributes, which is nearly always.
+fn file_digest(content: &blake3::Hasher, xattrs: &Xattrs) -> ContentDigest {
+    if xattrs.is_empty() {
+        return ContentDigest::from_hasher(content);
+    }
+    let mut text = b"with attributes\0".to_vec();
+    text.extend(content.finalize().as_bytes());
+    attributes(&mut text, xattrs);
+    ContentDigest::of(&text)
+}
+
+pub(super) fn attributes(text: &mut Vec<u8>, xattrs: &Xattrs) {
+    text.extend((xattrs.len() as u64).to_le_bytes());
+    for (name, value) in xattrs {
+        bytes(text, name);
+        bytes(text, value);
+    }
+}
+
+fn bytes(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.extend((bytes.len() as u64).to_le_bytes());
+    text.extend(bytes);
+}

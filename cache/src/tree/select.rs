@@ -1,0 +1,258 @@
+//! Which paths a source of `COPY` names: literal paths, wildcards, and what lies below them.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use rustix::io::Errno;
+
+use super::digest::Digests;
+use super::listing::Presence;
+use super::node::{Node, Xattrs};
+use super::resolve::{Resolved, lossy};
+use super::root::Root;
+use super::{Owners, PathSelector, Tree, join};
+use crate::pattern::rules::Rules;
+use crate::pattern::{BadPattern, Glob, has_wildcards};
+
+/// What a selector picked of a tree. It keeps the tree's directory open, and says what was there
+/// when it was made.
+pub struct Selection {
+    /// The matches, in the order of their names.
+    pub matches: Vec<Match>,
+    /// Whether the owners of the nodes mean anything.
+    pub owners: Owners,
+    pub(super) root: Arc<Root>,
+    pub(super) digests: OnceLock<Digests>,
+}
+
+/// One path that the pattern matches.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// The name that the source has by itself: the last component as it was asked for, which is
+    /// not what a link leads to. Empty for the root of the tree.
+    pub name: Vec<u8>,
+    /// Where it is in the tree, all links followed.
+    pub path: Vec<u8>,
+    /// What it is; its own path is empty. Never a symbolic link.
+    pub top: Found,
+    /// What lies below it if it is a directory, parents first.
+    pub below: Vec<Found>,
+}
+
+/// A path of a selection.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Relative to its match.
+    pub path: Vec<u8>,
+    /// What the file system says about it.
+    pub node: Node,
+    /// The extended attributes of a directory. Those of files are read with their bytes.
+    pub xattrs: Xattrs,
+}
+
+/// Why nothing could be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// A literal path, or the target of a link, is not there.
+    #[error("`{path}` not found{}", why(hidden_by.as_deref(), nearest.as_deref()))]
+    Missing {
+        /// The path as it was asked for.
+        path: String,
+        /// The rule that hides it: ".dockerignore:3 `*.log`".
+        hidden_by: Option<String>,
+        /// A path that is there and is spelled nearly so.
+        nearest: Option<String>,
+    },
+    /// Links that lead to each other.
+    #[error("`{path}` leads through too many symbolic links")]
+    Loop {
+        /// The path as it was asked for.
+        path: String,
+    },
+    /// A wildcard or `--exclude` pattern is malformed.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// The disk.
+    #[error("cannot {verb} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Selection {
+    /// Opens a file of the selection for reading.
+    pub fn open(&self, of: &Match, found: &Found) -> io::Result<File> {
+        Ok(self.root.file(&join(&of.path, &found.path))?)
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.matches.iter().map(|one| 1 + one.below.len()).sum()
+    }
+
+    /// Whether the pattern matched nothing.
+    pub fn is_empty(&self) -> bool {
+        self.matches.is_empty()
+    }
+
+    /// Every path with its match: each match first, then what lies below it.
+    pub fn all(&self) -> impl Iterator<Item = (&Match, &Found)> {
+        self.matches.iter().flat_map(|one| {
+            std::iter::once(&one.top).chain(&one.below).map(move |found| (one, found))
+        })
+    }
+}
+
+impl Tree {
+    pub(super) fn find(&self, selector: &PathSelector) -> Result<Selection, SelectError> {
+        let exclude = Rules::new(&selector.exclude).map_err(|(_, error)| error)?;
+        let matches = if has_wildcards(&selector.pattern) {
+            self.find_pattern(&selector.pattern, &exclude)?
+        } else {
+            let path = selector.pattern.as_bytes();
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            vec![self.follow(name, path, &exclude)?]
+        };
+        Ok(Selection {
+            matches,
+            owners: self.shared.owners,
+            root: self.shared.root.clone(),
+            digests: OnceLock::new(),
+        })
+    }
+
+    /// The leading components without wildcards may be links, as in a literal path. Those after
+    /// the first wildcard only name directories, except for the last.
+    fn find_pattern(&self, pattern: &str, exclude: &Rules) -> Result<Vec<Match>, SelectError> {
+        let globs = Glob::components(pattern)?;
+        let literal = globs.iter().take_while(|glob| glob.literal().is_some());
+        let prefix: Vec<&[u8]> = literal.filter_map(Glob::literal).collect();
+        let Some((last, between)) = globs[prefix.len()..].split_last() else {
+            return Ok(Vec::new());
+        };
+        let Resolved::At { path, node, .. } = self.resolve(&prefix.join(&b'/'))? else {
+            return Ok(Vec::new());
+        };
+        let mut directories: Vec<Vec<u8>> = node.is_dir().then_some(path).into_iter().collect();
+        for glob in between {
+            directories = self.enter(&directories, glob)?;
+        }
+        let mut matches = Vec::new();
+        for directory in directories {
+            matches.extend(self.matching(&directory, last, exclude)?);
+        }
+        Ok(matches)
+    }
+
+    fn enter(&self, directories: &[Vec<u8>], glob: &Glob) -> Result<Vec<Vec<u8>>, SelectError> {
+        let mut inner = Vec::new();
+        for directory in directories {
+            let listing = self.listing(directory)?;
+            let children = listing.children.iter();
+            let entered = children.filter(|c| c.node.is_dir() && glob.matches(&c.name));
+            inner.extend(entered.map(|child| join(directory, &child.name)));
+        }
+        Ok(inner)
+    }
+
+    fn matching(
+        &self,
+        directory: &[u8],
+        glob: &Glob,
+        exclude: &Rules,
+    ) -> Result<Vec<Match>, SelectError> {
+        let listing = self.listing(directory)?;
+        let mut matches = Vec::new();
+        for child in listing.children.iter().filter(|child| glob.matches(&child.name)) {
+            let found = self.follow(&child.name, &join(directory, &child.name), exclude);
+            match (found, child.presence) {
+                (Ok(found), _) => matches.push(found),
+                // A directory that would only be there for what it holds, and holds nothing.
+                (Err(SelectError::Missing { .. }), Presence::IfNeeded(_)) => {}
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(matches)
+    }
+
+    /// The match at `path`, links followed, or the error that says why there is none.
+    fn follow(&self, name: &[u8], path: &[u8], exclude: &Rules) -> Result<Match, SelectError> {
+        let (at, node, presence) = match self.resolve(path)? {
+            Resolved::At { path, node, presence } => (path, node, presence),
+            Resolved::Absent { directory, name, rule } => {
+                return Err(self.missing(path, &directory, &name, rule));
+            }
+        };
+        let (below, xattrs) = if node.is_dir() {
+            (self.below(&at, b"", exclude)?, self.listing(&at)?.xattrs.clone())
+        } else {
+            (Vec::new(), Xattrs::new())
+        };
+        match presence {
+            Presence::IfNeeded(rule) if below.is_empty() => {
+                Err(self.missing(path, b"", b"", Some(rule)))
+            }
+            _ => {
+                let top = Found { path: Vec::new(), node, xattrs };
+                Ok(Match { name: name.to_vec(), path: at, top, below })
+            }
+        }
+    }
+
+    fn missing(
+        &self,
+        asked: &[u8],
+        directory: &[u8],
+        name: &[u8],
+        rule: Option<usize>,
+    ) -> SelectError {
+        let hidden_by = rule.zip(self.shared.filter.as_ref()).map(|(rule, f)| f.describe(rule));
+        let nearest = match hidden_by {
+            Some(_) => None,
+            None => self.nearest(directory, name).map(|path| lossy(&path)),
+        };
+        SelectError::Missing { path: lossy(asked), hidden_by, nearest }
+    }
+
+    /// The path in `directory` whose name is spelled most like `name`, if any is close.
+    fn nearest(&self, directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+        let listing = self.listing(directory).ok()?;
+        let close = |child: &[u8]| (distance(child, name), child.len());
+        let best = listing.children.iter().min_by_key(|child| close(&child.name))?;
+        let allowed = (name.len() / 3).max(1);
+        (distance(&best.name, name) <= allowed).then(|| join(directory, &best.name))
+    }
+
+    pub(super) fn io(&self, verb: &'static str, path: &[u8], error: Errno) -> SelectError {
+        SelectError::Io { verb, path: self.shared.root.absolute(path), source: error.into() }
+    }
+}
+
+fn why(hidden_by: Option<&str>, nearest: Option<&str>) -> String {
+    match (hidden_by, nearest) {
+        (Some(rule), _) => format!(": left out by {rule}"),
+        (None, Some(nearest)) => format!("; there is `{nearest}`"),
+        (None, None) => String::new(),
+    }
+}
+
+/// How many letters have to be changed, added or dropped (Levenshtein); case counts nothing.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
