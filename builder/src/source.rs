@@ -1,0 +1,3 @@
+//! Where a build's input comes from: the build context, and images.
+
+pub mod stored;
