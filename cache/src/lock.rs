@@ -91,14 +91,15 @@ impl FileLock {
         }
     }
 
-    /// Changes a shared lock into an exclusive one if nobody else has it now. If somebody has, the
-    /// lock may be lost for a moment, and is shared again when this returns.
+    /// Changes a shared lock into an exclusive one if nobody else has it. If somebody has, it is
+    /// held by neither: two that both kept their share while they wait would wait for each other.
     pub(crate) fn try_exclusive(&self) -> Result<bool, FsError> {
-        if try_lock(&self.file, &self.path)? {
-            return Ok(true);
+        let locked = try_lock(&self.file, &self.path)?;
+        if !locked {
+            let unlocked = flock(&self.file, FlockOperation::Unlock);
+            unlocked.map_err(|errno| FsError::new("unlock", &self.path, errno))?;
         }
-        self.change(Mode::Shared)?;
-        Ok(false)
+        Ok(locked)
     }
 
     /// Takes the lock on a file that is removed with it; none if somebody has it.

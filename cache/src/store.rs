@@ -203,6 +203,13 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What all parts of the store stand on.
+    pub(crate) fn ground(&self) -> &Root {
+        &self.inner.root
+    }
+}
+
 impl Inner {
     fn new(root: Arc<Root>) -> Inner {
         Inner {

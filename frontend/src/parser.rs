@@ -21,7 +21,7 @@ mod suggest;
 mod transfer;
 mod unknown;
 
-use crate::ast::{Ast, Heredoc, Instruction, Text};
+use crate::ast::{Ast, Heredoc, Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lexer::{Lexer, Line, Unterminated, heredoc};
 use crate::source::{Source, Span};
@@ -68,14 +68,14 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     parsed: Parsed,
     seen: Vec<order::Seen>,
-    unknown: unknown::Run,
+    unknown: unknown::UnknownLines,
 }
 
 impl<'a> Parser<'a> {
     fn new(source: &'a Source) -> Self {
         let lexer = Lexer::new(source);
         let (parsed, seen) = (Parsed::default(), Vec::new());
-        Self { source, lexer, parsed, seen, unknown: unknown::Run::default() }
+        Self { source, lexer, parsed, seen, unknown: unknown::UnknownLines::default() }
     }
 
     fn instructions(&mut self) {
@@ -102,7 +102,10 @@ impl<'a> Parser<'a> {
         let diagnostics = &mut self.parsed.diagnostics;
         let mut context = Context { escape: self.lexer.escape(), diagnostics };
         let word = statement.word.clone();
-        let Some(kind) = context.kind(statement, keyword) else { return };
+        let Some(mut kind) = context.kind(statement, keyword) else { return };
+        if let Kind::Onbuild(onbuild) = &mut kind {
+            onbuild.trigger.span.end = span.end;
+        }
         let Line { text, comments, blank_lines } = line;
         let instruction = Instruction { span, keyword: word, text, comments, blank_lines, kind };
         self.parsed.ast.instructions.push(instruction);
@@ -114,6 +117,13 @@ impl<'a> Parser<'a> {
             return Vec::new();
         }
         heredoc::announced(&line.text).into_iter().map(|word| self.heredoc(word)).collect()
+    }
+
+    /// Passes over heredocs of an instruction that is misspelt.
+    fn pass_heredocs(&mut self, line: &Text) {
+        for word in heredoc::announced(line) {
+            self.heredoc(word);
+        }
     }
 
     fn heredoc(&mut self, word: heredoc::Word) -> Heredoc {

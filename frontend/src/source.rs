@@ -86,3 +86,6 @@ fn decode(bytes: &[u8]) -> (String, Vec<usize>) {
     }
     (text, undecodable)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,9 @@ pub(crate) fn power_cut() {
         file.set_len(size / 2).unwrap();
     }
     for (from, to) in state.names.iter().rev() {
-        std::fs::rename(to, from).unwrap();
+        if to.exists() {
+            std::fs::rename(to, from).unwrap();
+        }
     }
 }
 

@@ -172,3 +172,6 @@ fn nanoseconds(number: &str, unit: &str) -> Result<u128, NotADuration> {
     let scale = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| NotADuration)?);
     Ok(digits(whole)? * unit + digits(fraction)? * unit / scale)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,16 +34,19 @@ fn transfer(
     context: &mut Context<'_>,
 ) -> Option<(Transfer, Flags)> {
     let mut words = words(&statement.args, keyword, context)?;
+    if let Some(last) = words.last().filter(|word| heredoc::parse(word).is_some()) {
+        context.report(heredoc_dest(last, &statement.heredocs));
+        return None;
+    }
     if words.len() < 2 {
         context.missing(&statement, keyword, missing(&words));
         return None;
     }
     let dest = words.pop()?;
-    if heredoc::parse(&dest).is_some() {
-        context.report(heredoc_dest(&dest, &statement.heredocs));
-        return None;
-    }
     let Statement { flags, heredocs, .. } = statement;
+    for heredoc in heredocs.iter().filter(|doc| !words.contains(&doc.word)) {
+        context.report(blank_in_name(&heredoc.word));
+    }
     let transfer = Transfer {
         sources: sources(words, heredocs),
         dest,
@@ -121,6 +124,12 @@ fn open_quote(word: &Text) -> Span {
 fn heredoc_in_json(word: &Text) -> Diagnostic {
     Diagnostic::error("heredoc-in-json", word.span(), "the JSON form cannot hold heredocs")
         .with_help("write the words without brackets, quotes and commas")
+}
+
+fn blank_in_name(word: &Text) -> Diagnostic {
+    let message = "a file's name from a heredoc cannot have blanks";
+    Diagnostic::error("heredoc-name", word.span(), message)
+        .with_help("write it to a name without blanks, then move it with `RUN`")
 }
 
 fn heredoc_dest(dest: &Text, heredocs: &[Heredoc]) -> Diagnostic {
