@@ -35,7 +35,7 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Built, BuildError> {
     let context = open_context(options, session, progress)?;
-    let source = Source::new(context.dockerfile_name(), context.dockerfile().to_vec());
+    let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = read(&source, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
@@ -54,7 +54,7 @@ fn open_context(
     progress: &Progress,
 ) -> Result<BuildContext, BuildError> {
     let phase = progress.phase("[internal] load build definition");
-    let context = BuildContext::open(&options.context, options.file.as_deref(), &session.store)?;
+    let context = BuildContext::open(&options.context, options.file.as_deref(), &mut std::io::stdin())?;
     phase.done();
     Ok(context)
 }
@@ -117,6 +117,7 @@ fn run(
         sandbox: &sandbox,
         images,
         context,
+        stats: session.store.stat_cache(&context.root)?,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
         epoch: options.frontend.epoch,
@@ -127,7 +128,9 @@ fn run(
     let mut results =
         solve::solve(&lowered.graph, &[target], &worker, limits, &session.cancel, &events)
             .map_err(|error| BuildError::step(error, &lowered.graph, source))?;
-    context.save_stats();
+    if let Err(error) = worker.stats.save() {
+        progress.notice(&format!("the next build has to read the context again: {error}"));
+    }
     Ok(Finished::new(lowered, target, results.remove(0)))
 }
 

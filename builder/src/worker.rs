@@ -14,11 +14,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use rbuild_cache::layer::{Layers, Snapshot};
-use rbuild_cache::lock::KeyLock;
-use rbuild_cache::record::{Record, RecordedInput as InputRow};
-use rbuild_cache::tree::{Owners, Selector, Tree};
-use rbuild_cache::{ContentDigest, Store};
+use rbuild_cache::layer::View;
+use rbuild_cache::stat::StatCache;
+use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
+use rbuild_cache::{
+    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
+};
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
 use rbuild_solver::key::{Key, OpDigest, Part};
@@ -46,6 +47,8 @@ pub struct BuildWorker<'a> {
     pub images: &'a Images,
     /// The build context.
     pub context: &'a BuildContext,
+    /// What the files of the context hashed to in earlier builds.
+    pub stats: StatCache,
     /// Where the output of steps is kept.
     pub logs: logs::Logs,
     /// Lines for the /etc/hosts of steps.
@@ -59,7 +62,7 @@ pub struct BuildWorker<'a> {
 /// What was found out about results in this build, so that it is found out once.
 #[derive(Default)]
 pub struct Known {
-    views: Mutex<HashMap<Snapshot, Tree>>,
+    views: Mutex<HashMap<Snapshot, (Tree, Arc<View>)>>,
     contents: Mutex<HashMap<(Snapshot, Selector), ContentDigest>>,
     /// Results that do not have the content that their key says: a file changed while it was
     /// copied. Neither they nor what is made on them is recorded.
@@ -87,8 +90,8 @@ impl Worker for BuildWorker<'_> {
 
     fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
         match (output, selector) {
-            (Output::Context, Selector::Paths(paths)) => Ok(self.context.content(paths)?),
-            (Output::Context, Selector::Whole) => Ok(self.context.content(&Default::default())?),
+            (Output::Context, Selector::Paths(paths)) => self.context_content(paths),
+            (Output::Context, Selector::Whole) => self.context_content(&PathSelector::whole()),
             (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
             (Output::Snapshot(snapshot), Selector::Paths(_)) => {
                 self.selected_content(snapshot, selector)
@@ -165,6 +168,10 @@ impl BuildWorker<'_> {
         Ok(ContentDigest::from_hasher(&hasher))
     }
 
+    fn context_content(&self, paths: &PathSelector) -> Result<ContentDigest, WorkError> {
+        Ok(self.context.tree.select(paths)?.digest(&self.stats)?)
+    }
+
     fn selected_content(
         &self,
         snapshot: &Snapshot,
@@ -175,19 +182,19 @@ impl BuildWorker<'_> {
             return Ok(*content);
         }
         let Selector::Paths(paths) = selector else { return self.stack_content(snapshot) };
-        let content = self.tree(snapshot)?.select(paths)?.digest(None)?;
+        let content = self.tree(snapshot)?.select(paths)?.digest(&StatCache::none())?;
         lock(&self.known.contents).insert(known, content);
         Ok(content)
     }
 
     /// The files of a snapshot, for reading.
     fn tree(&self, snapshot: &Snapshot) -> Result<Tree, WorkError> {
-        if let Some(tree) = lock(&self.known.views).get(snapshot) {
+        if let Some((tree, _)) = lock(&self.known.views).get(snapshot) {
             return Ok(tree.clone());
         }
         let view = self.store.layers().view(snapshot)?;
         let tree = Tree::open(view.path(), Owners::Kept, None)?;
-        lock(&self.known.views).insert(snapshot.clone(), tree.clone());
+        lock(&self.known.views).insert(snapshot.clone(), (tree.clone(), view));
         Ok(tree)
     }
 
@@ -240,7 +247,7 @@ impl Inputs<'_, '_> {
     fn tree(&self, input: usize) -> Result<Tree, WorkError> {
         match self.job.inputs.get(input) {
             Some(Output::Snapshot(snapshot)) => self.worker.tree(snapshot),
-            Some(Output::Context) | None => Ok(self.worker.context.tree()?),
+            Some(Output::Context) | None => Ok(self.worker.context.tree.clone()),
         }
     }
 }

@@ -41,9 +41,12 @@ pub enum BuildError {
     /// The files of the image could not be written.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The store could not be used.
+    #[error(transparent)]
+    Store(#[from] rbuild_cache::FsError),
     /// The image could not be named.
     #[error("cannot name the image in the store")]
-    Tag(#[from] rbuild_cache::images::ImageError),
+    Tag(#[from] rbuild_cache::ImageError),
     /// A file that was asked for could not be written.
     #[error("cannot write `{}`", path.display())]
     File {
@@ -97,7 +100,7 @@ impl BuildError {
         match self {
             BuildError::Reported { report, exit } => Failure::rendered(exit, report),
             BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
-            BuildError::Context(ref error) => Failure::new(Exit::Build, error, error.help()),
+            BuildError::Context(ref error) => Failure::new(Exit::Build, error, None),
             BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
             ref error => Failure::new(Exit::Machine, error, None),
         }

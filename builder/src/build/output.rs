@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rbuild_cache::images::Descriptor;
-use rbuild_cache::layer::Snapshot;
+use rbuild_cache::{Descriptor, Snapshot};
 use rbuild_frontend::Lowered;
 use rbuild_frontend::config::ImageConfig;
 use rbuild_solver::graph::{Graph, VertexId};

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::SystemTime;
 
-use rbuild_cache::gc::Prune;
+use rbuild_cache::Prune;
 
 use super::help::print;
 use super::session::{Failure, Session};

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use rbuild_cache::layer::Snapshot;
+use rbuild_cache::Snapshot;
 use rbuild_frontend::config::Runtime;
 
 use super::build::NetworkMode;
@@ -71,9 +71,9 @@ fn run(args: Args) -> Result<Exit, Failure> {
     let snapshot = layers(&session, &progress, &image)?;
     let active = session.store.layers().activate(&snapshot).map_err(machine)?;
     let root = Root::Overlay {
-        lowers: active.lowers().to_vec(),
-        upper: active.upper().to_owned(),
-        work: active.work().to_owned(),
+        lowers: active.lowers.clone(),
+        upper: active.upper.clone(),
+        work: active.work.clone(),
     };
     let spec = args.spec(&image.config.config, root)?;
     let sandbox = Sandbox::start(&session.isolation).map_err(not_started)?;

@@ -6,8 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rbuild_cache::Store;
-use rbuild_cache::id::LayerId;
+use rbuild_cache::{LayerId, Store};
 use rbuild_frontend::config::ImageConfig;
 
 /// When each of these layers was made.

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use rbuild_cache::Store;
-use rbuild_cache::layer::{MountError, ReadError, Snapshot};
+use rbuild_cache::layer::{MountError, ReadError};
+use rbuild_cache::{Snapshot, Store};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::sink::{Sink, SinkError};

@@ -3,9 +3,8 @@
 //! The layers of the base keep the descriptors they came with. Those that this build made are
 //! uncompressed tars in the store, and become gzip when they leave it.
 
-use rbuild_cache::images::Descriptor;
-use rbuild_cache::layer::{Compression, LayerError, LayerId, Snapshot};
-use rbuild_cache::{Digest, Store};
+use rbuild_cache::layer::{Compression, ReadError};
+use rbuild_cache::{Descriptor, Digest, LayerId, Snapshot, Store};
 use rbuild_frontend::config::ImageConfig;
 use serde::Serialize;
 
@@ -77,10 +76,10 @@ struct Manifest<'a> {
 pub enum AssembleError {
     /// A layer could not be written as a tar.
     #[error("cannot write a layer of the image")]
-    Layer(#[from] LayerError),
+    Layer(#[from] ReadError),
     /// A document could not be stored.
     #[error("cannot store the image's config or manifest")]
-    Blob(#[from] rbuild_cache::blob::BlobWriteError),
+    Blob(#[from] rbuild_cache::BlobWriteError),
     /// A document could not be written as JSON.
     #[error("cannot write the image's config or manifest as JSON")]
     Json(#[from] serde_json::Error),
@@ -103,7 +102,7 @@ impl Image {
         }
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         created::fill(&mut config, &created::times(store, made), epoch);
-        let bytes = serde_json::to_vec(&config)?;
+        let bytes = config.to_json();
         let digest = store.blobs().put(&bytes)?;
         let config = descriptor(media_type::CONFIG, digest, bytes.len() as u64);
         Ok(Image { config, layers })

@@ -6,8 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use rbuild_cache::images::Descriptor;
-use rbuild_cache::{Digest, Store};
+use rbuild_cache::{Descriptor, Digest, Store};
 use serde::Serialize;
 use serde_json::json;
 
@@ -41,7 +40,7 @@ pub enum LayoutError {
     Assemble(#[from] AssembleError),
     /// A blob could not be read.
     #[error("cannot read a blob of the image")]
-    Blob(#[from] rbuild_cache::blob::BlobReadError),
+    Blob(#[from] rbuild_cache::BlobReadError),
     /// The destination could not be opened or finished.
     #[error(transparent)]
     Sink(#[from] SinkError),

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
+use rbuild_cache::ClaimError;
 use rbuild_cache::layer::{MountError, ReadError, WriteError};
-use rbuild_cache::lock::ClaimError;
 use rbuild_cache::tree::{DigestError, OpenError, SelectError};
 
 use super::copy::CopyError;
 use crate::exit;
 use crate::sandbox::{Exit, SandboxError};
-use crate::source::context::ContextError;
 use crate::source::image::ImageError;
 
 /// Why an op could not be carried out.
@@ -31,9 +30,6 @@ pub enum WorkError {
     /// Something to be copied is not there, or may not be copied.
     #[error(transparent)]
     Select(#[from] SelectError),
-    /// The build context cannot be read.
-    #[error(transparent)]
-    Context(#[from] ContextError),
     /// The files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -75,7 +71,6 @@ impl WorkError {
         match self {
             WorkError::Exited { .. }
             | WorkError::Select(_)
-            | WorkError::Context(_)
             | WorkError::Copy(_) => exit::Exit::Build,
             WorkError::Sandbox(SandboxError::Step(failure)) if failure.is_steps_own() => {
                 exit::Exit::Build

@@ -1,6 +1,6 @@
 //! RUN: a process on a root file system, and what it leaves behind as a layer.
 
-use rbuild_cache::layer::Snapshot;
+use rbuild_cache::Snapshot;
 use rbuild_solver::event::Event;
 use rbuild_solver::op::{ExecOp, Mount, MountKind};
 
@@ -17,9 +17,9 @@ pub fn run(
     let base = inputs.base(op.root);
     let active = worker.store.layers().activate(&base)?;
     let root = Root::Overlay {
-        lowers: active.lowers().to_vec(),
-        upper: active.upper().to_owned(),
-        work: active.work().to_owned(),
+        lowers: active.lowers.clone(),
+        upper: active.upper.clone(),
+        work: active.work.clone(),
     };
     let mut log = worker.logs.open(job.id.index());
     let mut output = |bytes: &[u8]| {
