@@ -17,7 +17,7 @@ mod pairs;
 mod run;
 mod simple;
 mod statement;
-mod suggest;
+pub(crate) mod suggest;
 mod transfer;
 mod unknown;
 
