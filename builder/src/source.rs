@@ -1,5 +1,7 @@
 //! Where a build's input comes from: the build context, and images.
 
 pub mod context;
+pub mod image;
+pub mod images;
 pub mod sniff;
 pub mod stored;
