@@ -5,8 +5,12 @@ mod error;
 mod output;
 
 use rbuild_cache::Digest;
-use rbuild_frontend::diagnostic::Severity;
-use rbuild_frontend::{Ast, Bases, Diagnostic, Lowered, Source, StageGraph, lower, parse, stages};
+use rbuild_frontend::ast::Ast;
+use rbuild_frontend::diagnostic::{Diagnostic, Severity};
+use rbuild_frontend::lower::{Lowered, lower};
+use rbuild_frontend::parser::parse;
+use rbuild_frontend::source::Source;
+use rbuild_frontend::stage::{Bases, StageGraph, stages};
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
@@ -14,7 +18,8 @@ use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
-use crate::source::image::{Images, Policy};
+use crate::source::image::Policy;
+use crate::source::images::Images;
 use crate::worker::logs::Logs;
 use crate::worker::{BuildWorker, Known};
 
@@ -39,8 +44,8 @@ pub fn build(
     let ast = read(&source, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
-    let images = Images::new(session, progress)?;
-    let bases = resolve(&graph, &images, options, &source, progress)?;
+    let images = Images::open(session, progress)?;
+    let bases = resolve(&graph, &images, options, session, &source, progress)?;
     let lowered = lower(&graph, &bases, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
@@ -76,6 +81,7 @@ fn resolve(
     graph: &StageGraph,
     images: &Images,
     options: &BuildOptions,
+    session: &Session,
     source: &Source,
     progress: &Progress,
 ) -> Result<Bases, BuildError> {
@@ -88,13 +94,14 @@ fn resolve(
             return Ok(bases);
         }
         let policy = match options.pull {
-            Pull::Always => Policy::Registry,
-            Pull::Missing => Policy::StoreFirst,
+            Pull::Always => Policy::Pull,
+            Pull::Missing => Policy::PreferLocal,
         };
-        for (request, resolved) in images.resolve_all(&missing, policy, progress) {
+        let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
+        for (request, resolved) in missing.into_iter().zip(resolved) {
             let resolved =
                 resolved.map_err(|error| BuildError::base(&request, error, source))?;
-            bases.insert(&request, resolved);
+            bases.insert((request.reference, request.platform), resolved);
         }
     }
 }
@@ -111,7 +118,7 @@ fn run(
 ) -> Result<Finished, BuildError> {
     let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation);
+    let sandbox = Sandbox::start(&session.isolation)?;
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -135,7 +142,7 @@ fn run(
 }
 
 fn warn(warnings: &[Diagnostic], source: &Source, progress: &Progress) {
-    for text in rbuild_frontend::diagnostic::render_each(warnings, source) {
-        progress.notice(&text);
+    for warning in warnings {
+        progress.warning(&error::render(std::slice::from_ref(warning), source));
     }
 }

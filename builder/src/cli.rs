@@ -11,6 +11,9 @@ mod session;
 mod table;
 mod transfer;
 
+pub use build::host_platform;
+pub use session::{Failure, Session};
+
 use std::ffi::OsString;
 use std::io::Write;
 

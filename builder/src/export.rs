@@ -7,5 +7,5 @@ pub mod layout;
 mod sink;
 
 pub use files::FilesError;
-pub use image::{AssembleError, Form, Image, Parts};
+pub use image::{AssembleError, Documents, Form, Image, Parts};
 pub use layout::{Flavor, LayoutError, Named};

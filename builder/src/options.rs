@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rbuild_frontend::Options as FrontendOptions;
 
 use crate::progress::Mode;
-use crate::registry::Reference;
+use crate::registry::reference::Reference;
 
 /// One build.
 #[derive(Debug)]

@@ -6,10 +6,13 @@ mod plain;
 mod quiet;
 mod tty;
 
+pub use plain::size;
+
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rbuild_frontend::diagnostic::Color;
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Graph;
 
@@ -24,6 +27,12 @@ pub enum Mode {
     Tty,
     /// Nothing but errors.
     Quiet,
+}
+
+/// Whether what is written to standard error is coloured (<https://no-color.org>).
+pub fn color() -> Color {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && stderr().is_terminal() { Color::Always } else { Color::Never }
 }
 
 /// Something to show besides the vertices of the graph: loading, resolving, exporting.
@@ -42,6 +51,8 @@ trait View: Send {
     fn phase_end(&mut self, id: PhaseId, ended: bool, started: Instant);
     /// One line that the user should see, outside of any step.
     fn notice(&mut self, text: &str);
+    /// A warning about the Dockerfile, several lines, rendered.
+    fn warning(&mut self, text: &str);
     /// Nothing more will come: leave the terminal as it was.
     fn finish(&mut self);
 }
@@ -89,6 +100,11 @@ impl Progress {
     /// Shows one line.
     pub fn notice(&self, text: &str) {
         self.shared(|shared| shared.view.notice(text));
+    }
+
+    /// Shows a warning about the Dockerfile.
+    pub fn warning(&self, text: &str) {
+        self.shared(|shared| shared.view.warning(text));
     }
 
     /// Begins a phase.

@@ -3,5 +3,6 @@
 pub mod context;
 pub mod image;
 pub mod images;
+pub mod load;
 pub mod sniff;
 pub mod stored;

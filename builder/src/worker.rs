@@ -5,6 +5,7 @@
 
 mod copy;
 mod exec;
+mod files;
 pub mod logs;
 mod makedir;
 mod owner;
@@ -14,11 +15,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use rbuild_cache::layer::View;
 use rbuild_cache::stat::StatCache;
 use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
 use rbuild_cache::{
     ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
+    View,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -28,7 +29,7 @@ use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker}
 
 use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
-use crate::source::image::Images;
+use crate::source::images::Images;
 
 pub use error::WorkError;
 
@@ -128,8 +129,8 @@ impl Worker for BuildWorker<'_> {
         let snapshot = match &job.vertex.op {
             Op::Image(image) => self.pull(image, job)?,
             Op::Exec(op) => exec::run(self, op, &inputs)?,
-            Op::Copy(op) => copy::run(self, op, &inputs)?,
-            Op::MakeDir(op) => makedir::run(self, op, &inputs)?,
+            Op::Copy(op) => files::copy(self, op, &inputs)?,
+            Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
             Op::Context(_) => return Ok(Output::Context),
         };
         Ok(Output::Snapshot(snapshot))
@@ -205,6 +206,11 @@ impl BuildWorker<'_> {
             (job.events)(Event::Progress { vertex, what, done, total: Some(total) });
         };
         Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
+    }
+
+    /// The time of what is made here and has none of its own, in seconds and nanoseconds.
+    fn now(&self) -> (i64, u32) {
+        (self.epoch.unwrap_or_else(|| jiff::Timestamp::now().as_second()), 0)
     }
 
     fn input_row(&self, input: &Output, selector: &Selector) -> InputRow {

@@ -16,17 +16,19 @@
 //! `volatile` for the upper of an [`Active`] (a power cut is dealt with when a layer is looked up).
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::blob::Blobs;
-use crate::db::{DbError, LayerRow};
+use crate::db::{self, DbError, LayerRow};
 use crate::digest::Digest;
 use crate::id::LayerId;
 use crate::root::Root;
 
 mod active;
 mod archive;
+mod compress;
 mod content;
 mod dir;
 mod entry;
@@ -41,6 +43,7 @@ mod walk;
 mod writer;
 
 pub use active::Active;
+pub use compress::Compression;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
@@ -86,6 +89,11 @@ impl Layers {
     /// A layer whose archive has this digest, if the store has one.
     pub fn by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
         self.inner.root.layer_by_diff_id(diff_id)
+    }
+
+    /// When the layer was made.
+    pub fn created(&self, id: &LayerId) -> Option<SystemTime> {
+        self.row(id).ok().flatten().map(|row| db::time(row.created))
     }
 
     fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {

@@ -4,15 +4,18 @@
 use std::io;
 use std::path::PathBuf;
 
-use rbuild_frontend::{BaseRequest, Diagnostic, Source, diagnostic};
+use rbuild_frontend::diagnostic::{self, Diagnostic};
+use rbuild_frontend::source::Source;
+use rbuild_frontend::stage::BaseRequest;
 use rbuild_solver::graph::Graph;
 use rbuild_solver::solve::SolveError;
 
 use crate::cli::Failure;
 use crate::exit::Exit;
+use crate::progress;
 use crate::export::{AssembleError, FilesError, LayoutError};
 use crate::source::context::ContextError;
-use crate::source::image::ImageError;
+use crate::source::images::ImagesError;
 use crate::worker::WorkError;
 
 /// Why a build failed.
@@ -31,7 +34,7 @@ pub enum BuildError {
     Context(#[from] ContextError),
     /// A base, or a push.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Image(#[from] ImagesError),
     /// The image could not be put together.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
@@ -47,6 +50,12 @@ pub enum BuildError {
     /// The image could not be named.
     #[error("cannot name the image in the store")]
     Tag(#[from] rbuild_cache::ImageError),
+    /// A file of settings.
+    #[error(transparent)]
+    Config(#[from] crate::registry::config::ConfigError),
+    /// The sandbox could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
     /// A file that was asked for could not be written.
     #[error("cannot write `{}`", path.display())]
     File {
@@ -67,9 +76,9 @@ impl BuildError {
     }
 
     /// A base that could not be resolved.
-    pub fn base(request: &BaseRequest, error: ImageError, source: &Source) -> BuildError {
+    pub fn base(request: &BaseRequest, error: ImagesError, source: &Source) -> BuildError {
         let message = format!("cannot use `{}` as a base: {error}", request.reference);
-        let mut diagnostic = Diagnostic::error("base", message, request.span.clone());
+        let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
         diagnostic.notes.extend(causes(&error));
         diagnostic.help = error.help();
         BuildError::Reported { report: render(&[diagnostic], source), exit: error.exit() }
@@ -85,7 +94,7 @@ impl BuildError {
         };
         let exit = error.exit();
         let span = origin.span.clone().unwrap_or_default();
-        let mut diagnostic = Diagnostic::error("step", message, span);
+        let mut diagnostic = Diagnostic::error("step", span, message);
         diagnostic.notes.extend(causes(&error));
         diagnostic.help = error.help();
         let mut report = render(&[diagnostic], source);
@@ -130,6 +139,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
     causes
 }
 
-fn render(diagnostics: &[Diagnostic], source: &Source) -> String {
-    diagnostic::render(diagnostics, source, diagnostic::Color::of_stderr())
+/// Diagnostics as they are shown on standard error.
+pub fn render(diagnostics: &[Diagnostic], source: &Source) -> String {
+    diagnostic::render(diagnostics, source, progress::color())
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use rbuild_cache::{Descriptor, Snapshot};
-use rbuild_frontend::Lowered;
 use rbuild_frontend::config::ImageConfig;
+use rbuild_frontend::lower::Lowered;
 use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::op::{ImageOp, Op};
 use serde_json::json;
@@ -15,8 +15,8 @@ use crate::cli::Session;
 use crate::export::{Flavor, Form, Image, Named, Parts, files, layout};
 use crate::options::{BuildOptions, Dest, Output, Shape};
 use crate::progress::Progress;
-use crate::registry::Reference;
-use crate::source::image::Images;
+use crate::registry::reference::Reference;
+use crate::source::images::Images;
 use crate::worker;
 
 /// A build whose steps are done.
@@ -53,7 +53,7 @@ impl Finished {
     ) -> Result<Built, BuildError> {
         let phase = progress.phase("exporting the image");
         let base = match &self.base {
-            Some(base) => images.layers_of(base)?,
+            Some(base) => images.layers_of(base),
             None => Vec::new(),
         };
         let epoch = options.frontend.epoch;
@@ -112,11 +112,14 @@ impl Export<'_> {
                 return Ok(None);
             }
         }
-        Ok(Some(self.image.manifest(store, Form::Gzip)?))
+        Ok(Some(self.image.documents(store, Form::Gzip)?.manifest))
     }
 
     fn store(&self) -> Result<Descriptor, BuildError> {
-        let manifest = self.image.manifest(&self.session.store, Form::Stored)?;
+        let manifest = self.image.documents(&self.session.store, Form::Stored)?.manifest;
+        if self.options.tags.is_empty() {
+            self.session.store.images().keep(&manifest)?;
+        }
         for tag in &self.options.tags {
             self.session.store.images().tag(&tag.canonical(), &manifest)?;
             self.progress.notice(&format!("stored as {}", tag.familiar()));
@@ -125,13 +128,13 @@ impl Export<'_> {
     }
 
     fn push(&self) -> Result<Descriptor, BuildError> {
-        let manifest = self.image.manifest(&self.session.store, Form::Gzip)?;
+        let documents = self.image.documents(&self.session.store, Form::Gzip)?;
         for tag in &self.options.tags {
-            let phase = self.progress.phase(&format!("pushing {}", tag.familiar()));
-            self.images.push(tag, &manifest, &self.session.cancel)?;
+            let phase = self.progress.phase(&format!("pushing {}", tag.canonical()));
+            self.images.push(tag, &documents, &|_, _, _| {}, &self.session.cancel)?;
             phase.done();
         }
-        Ok(manifest)
+        Ok(documents.manifest)
     }
 
     fn layout(&self, flavor: Flavor, dest: &Dest, shape: Shape) -> Result<(), BuildError> {

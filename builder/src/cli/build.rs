@@ -14,7 +14,7 @@ use crate::cli::session::{Failure, Session};
 use crate::exit::Exit;
 use crate::options::{BuildOptions, Output, Pull};
 use crate::progress::{Mode, Progress};
-use crate::registry::Reference;
+use crate::registry::reference::Reference;
 
 /// The host name that steps see, the one that BuildKit gives them.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -187,7 +187,7 @@ impl From<NetworkMode> for Network {
 
 fn references(tags: &[String]) -> Result<Vec<Reference>, Failure> {
     let parse = |tag: &String| match tag.parse::<Reference>() {
-        Ok(reference) if reference.digest().is_some() => Err(Failure::usage_text(
+        Ok(reference) if reference.digest.is_some() => Err(Failure::usage_text(
             &format!("`{tag}` names a digest, and an image that is yet to be built has none"),
             "give a name and a tag",
         )),

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 
-use rbuild_cache::Snapshot;
 use rbuild_frontend::config::Runtime;
 
 use super::build::NetworkMode;
@@ -13,8 +12,8 @@ use crate::progress::{Mode, Progress};
 use crate::sandbox::{
     self, Access, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
 };
-use crate::source::image::Images;
-use crate::source::stored::{self, StoredImage};
+use crate::source::images::{Images, ImagesError};
+use crate::source::stored;
 
 /// What docker ends with when the command could not be run.
 const NOT_RUN: u8 = 125;
@@ -68,7 +67,10 @@ fn run(args: Args) -> Result<Exit, Failure> {
     let session = Session::open()?;
     let progress = Progress::new(Mode::Quiet);
     let image = stored::find(&session.store, &args.image).map_err(failure)?;
-    let snapshot = layers(&session, &progress, &image)?;
+    let images = Images::open(&session, &progress)?;
+    let snapshot = images
+        .stored_layers(&image, &args.image, &session.cancel)
+        .map_err(|error: ImagesError| Failure::new(error.exit(), &error, error.help()))?;
     let active = session.store.layers().activate(&snapshot).map_err(machine)?;
     let root = Root::Overlay {
         lowers: active.lowers.clone(),
@@ -82,15 +84,6 @@ fn run(args: Args) -> Result<Exit, Failure> {
         sandbox::Exit::Code(code) => u8::try_from(code).unwrap_or(NOT_RUN),
         sandbox::Exit::Signal(signal) => 128 + u8::try_from(signal).unwrap_or_default(),
     }))
-}
-
-fn layers(
-    session: &Session,
-    progress: &Progress,
-    image: &StoredImage,
-) -> Result<Snapshot, Failure> {
-    let images = Images::new(session, progress).map_err(machine)?;
-    images.stored_layers(image, &session.cancel).map_err(machine)
 }
 
 impl Args {
@@ -114,10 +107,10 @@ impl Args {
     fn command(&self, runtime: &Runtime) -> Result<Vec<String>, Failure> {
         let mut command = match &self.entrypoint {
             Some(entrypoint) => vec![entrypoint.clone()],
-            None => runtime.entrypoint.clone().unwrap_or_default(),
+            None => runtime.entrypoint.clone(),
         };
         match (&self.entrypoint, self.command.as_slice()) {
-            (None, []) => command.extend(runtime.cmd.clone().unwrap_or_default()),
+            (None, []) => command.extend(runtime.cmd.clone()),
             (_, given) => command.extend_from_slice(given),
         }
         if command.is_empty() {

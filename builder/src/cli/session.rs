@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use rbuild_cache::Store;
+use rbuild_cache::{OpenError, Store};
 use rbuild_solver::worker::Cancel;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,16 +35,11 @@ pub struct Failure {
 impl Session {
     /// Enters the isolation and opens the store. Has to come before any thread is started.
     pub fn open() -> Result<Session, Failure> {
-        let root = store_root();
         let isolation = sandbox::enter()
-            .map_err(|error| Failure::new(Exit::Machine, &error, error.help()))?;
-        let store = Store::open(&root)
-            .map_err(|error| Failure::new(Exit::Machine, &error, error.help()))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
+            .map_err(|error| Failure::new(Exit::Machine, &error, error.help().map(str::to_owned)))?;
+        let store = Store::open(&store_root(&isolation)?)
+            .map_err(|error| Failure::new(Exit::Machine, &error, store_help(&error)))?;
+        let runtime = runtime()?;
         let cancel = Cancel::new();
         runtime.spawn(watch_signals(cancel.clone()));
         Ok(Session { isolation, store, runtime, cancel })
@@ -56,20 +51,40 @@ impl Session {
     }
 }
 
+/// Where registry I/O runs.
+pub fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Machine, &error, None))
+}
+
 /// Where the store is: `RBUILD_ROOT`, `/var/lib/rbuild` for root, the XDG data folder for others
 /// (XDG Base Directory Specification, `XDG_DATA_HOME`).
-fn store_root() -> PathBuf {
+fn store_root(isolation: &Isolation) -> Result<PathBuf, Failure> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(root) = set("RBUILD_ROOT") {
-        return PathBuf::from(root);
-    }
-    if rustix::process::geteuid().is_root() && !sandbox::in_user_namespace() {
-        return PathBuf::from("/var/lib/rbuild");
+    match (set("RBUILD_ROOT"), isolation.rootless) {
+        (Some(root), _) => return Ok(PathBuf::from(root)),
+        (None, false) => return Ok(PathBuf::from("/var/lib/rbuild")),
+        (None, true) => {}
     }
     match (set("XDG_DATA_HOME"), set("HOME")) {
-        (Some(data), _) => PathBuf::from(data).join("rbuild"),
-        (None, Some(home)) => PathBuf::from(home).join(".local/share/rbuild"),
-        (None, None) => std::env::temp_dir().join("rbuild"),
+        (Some(data), _) => Ok(PathBuf::from(data).join("rbuild")),
+        (None, Some(home)) => Ok(PathBuf::from(home).join(".local/share/rbuild")),
+        (None, None) => Err(Failure::usage_text(
+            "it cannot be told where the store is: neither RBUILD_ROOT nor HOME is set",
+            "set RBUILD_ROOT to a folder of yours",
+        )),
+    }
+}
+
+fn store_help(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::NotAStore { .. } | OpenError::Format { .. } => {
+            Some("set RBUILD_ROOT to another folder".to_owned())
+        }
+        OpenError::Index(_) | OpenError::Disk(_) => None,
     }
 }
 
@@ -90,6 +105,12 @@ async fn watch_signals(cancel: Cancel) {
             std::process::exit(130);
         }
         cancel.cancel();
+    }
+}
+
+impl From<crate::registry::config::ConfigError> for Failure {
+    fn from(error: crate::registry::config::ConfigError) -> Failure {
+        Failure::new(Exit::Usage, &error, None)
     }
 }
 

@@ -9,6 +9,7 @@ use rbuild_frontend::config::ImageConfig;
 use serde::Serialize;
 
 use super::created;
+use crate::source::stored::StoredImage;
 
 /// Media types of the OCI image specification.
 pub mod media_type {
@@ -20,6 +21,12 @@ pub mod media_type {
     pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
     /// A layer compressed with gzip.
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// A layer compressed with zstd.
+    pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// What Docker calls a layer compressed with gzip.
+    pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// What Docker calls an uncompressed layer.
+    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 }
 
 /// What an image is made from.
@@ -34,13 +41,26 @@ pub struct Parts<'a> {
     pub epoch: Option<i64>,
 }
 
-/// An image whose documents are in the store.
+/// An image whose config is in the store.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// The config: its digest is the image's id.
     pub config: Descriptor,
     /// All layers, bottom first.
     pub layers: Vec<Layer>,
+    /// The manifest that it came with, if it was not made here.
+    original: Option<Descriptor>,
+}
+
+/// The documents and layers of an image in one form: what leaves the store together.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The manifest, which is in the store.
+    pub manifest: Descriptor,
+    /// The config.
+    pub config: Descriptor,
+    /// The layers, bottom first.
+    pub layers: Vec<Descriptor>,
 }
 
 /// One layer of an image.
@@ -95,7 +115,7 @@ impl Image {
             .diff_ids
             .iter()
             .zip(base)
-            .map(|(diff_id, stored)| Layer { diff_id: *diff_id, stored })
+            .map(|(diff_id, stored)| Layer { diff_id: *diff_id, stored: as_oci(stored) })
             .collect();
         for layer in made {
             layers.push(own_layer(store, layer, epoch)?);
@@ -105,7 +125,20 @@ impl Image {
         let bytes = config.to_json();
         let digest = store.blobs().put(&bytes)?;
         let config = descriptor(media_type::CONFIG, digest, bytes.len() as u64);
-        Ok(Image { config, layers })
+        Ok(Image { config, layers, original: None })
+    }
+
+    /// An image of the store.
+    pub fn stored(image: &StoredImage) -> Image {
+        let diff_ids = image.config.rootfs.diff_ids.iter();
+        let layers = diff_ids
+            .zip(&image.layers)
+            .map(|(diff_id, stored)| Layer { diff_id: *diff_id, stored: stored.clone() });
+        Image {
+            config: image.config_descriptor.clone(),
+            layers: layers.collect(),
+            original: Some(image.descriptor.clone()),
+        }
     }
 
     /// The image's id, as docker shows it.
@@ -113,23 +146,36 @@ impl Image {
         self.config.digest
     }
 
-    /// The manifest with layers in this form, stored; compresses what was not compressed before.
-    pub fn manifest(&self, store: &Store, form: Form) -> Result<Descriptor, AssembleError> {
-        let layers = self.descriptors(store, form)?;
+    /// The image with its layers in this form; compresses what was not compressed before, and
+    /// puts the manifest into the store. An image that needs no change keeps its manifest.
+    pub fn documents(&self, store: &Store, form: Form) -> Result<Documents, AssembleError> {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor(store, form))
+            .collect::<Result<Vec<_>, _>>()?;
+        let changed = self.layers.iter().zip(&layers).any(|(layer, now)| layer.stored != *now);
+        let manifest = match &self.original {
+            Some(original) if !changed => original.clone(),
+            _ => self.write_manifest(store, &layers)?,
+        };
+        Ok(Documents { manifest, config: self.config.clone(), layers })
+    }
+
+    fn write_manifest(
+        &self,
+        store: &Store,
+        layers: &[Descriptor],
+    ) -> Result<Descriptor, AssembleError> {
         let manifest = Manifest {
             schema_version: 2,
             media_type: media_type::MANIFEST,
             config: &self.config,
-            layers: &layers,
+            layers,
         };
         let bytes = serde_json::to_vec(&manifest)?;
         let digest = store.blobs().put(&bytes)?;
         Ok(descriptor(media_type::MANIFEST, digest, bytes.len() as u64))
-    }
-
-    /// The layers in this form, bottom first.
-    pub fn descriptors(&self, store: &Store, form: Form) -> Result<Vec<Descriptor>, AssembleError> {
-        self.layers.iter().map(|layer| layer.descriptor(store, form)).collect()
     }
 }
 
@@ -141,6 +187,17 @@ impl Layer {
         let (digest, size) = store.layers().compressed(&self.diff_id, Compression::default())?;
         Ok(descriptor(media_type::LAYER_GZIP, digest, size))
     }
+}
+
+/// A manifest names its layers in one vocabulary: Docker's media types become those of OCI.
+fn as_oci(mut layer: Descriptor) -> Descriptor {
+    let oci = match layer.media_type.as_str() {
+        media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
+        media_type::DOCKER_LAYER => media_type::LAYER,
+        _ => return layer,
+    };
+    layer.media_type = oci.to_owned();
+    layer
 }
 
 fn own_layer(store: &Store, layer: &LayerId, epoch: Option<i64>) -> Result<Layer, AssembleError> {

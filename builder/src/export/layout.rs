@@ -10,10 +10,10 @@ use rbuild_cache::{Descriptor, Digest, Store};
 use serde::Serialize;
 use serde_json::json;
 
-use super::image::{AssembleError, Form, Image, descriptor};
+use super::image::{AssembleError, Documents, Form, Image, descriptor};
 use super::sink::{Sink, SinkError};
 use crate::options::{Dest, Shape};
-use crate::registry::Reference;
+use crate::registry::reference::Reference;
 
 /// One image with its names, ready to be written.
 pub struct Named<'a> {
@@ -85,14 +85,13 @@ fn members(
     let mut index = Vec::new();
     let mut docker = Vec::new();
     for named in images {
-        let manifest = named.image.manifest(store, Form::Gzip)?;
-        let layers = named.image.descriptors(store, Form::Gzip)?;
-        let documents = [&manifest, &named.image.config];
-        for blob in documents.into_iter().chain(&layers) {
+        let documents = named.image.documents(store, Form::Gzip)?;
+        let parts = [&documents.manifest, &documents.config];
+        for blob in parts.into_iter().chain(&documents.layers) {
             blobs.insert((blob.digest, blob.size));
         }
-        index.extend(entries(&manifest, named.names));
-        docker.push(docker_entry(named, &layers));
+        index.extend(entries(&documents.manifest, named.names));
+        docker.push(docker_entry(&documents, named.names));
     }
     let mut members = vec![(
         "oci-layout".to_owned(),
@@ -133,11 +132,12 @@ fn index_document(manifests: &[Descriptor]) -> serde_json::Value {
 }
 
 /// The entry of `manifest.json` (Docker image specification v1.2, combined image JSON).
-fn docker_entry(named: &Named<'_>, layers: &[Descriptor]) -> serde_json::Value {
-    let tags: Vec<String> = named.names.iter().map(Reference::familiar).collect();
-    let layers: Vec<String> = layers.iter().map(|layer| blob_path(&layer.digest)).collect();
+fn docker_entry(documents: &Documents, names: &[Reference]) -> serde_json::Value {
+    let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
+    let layers = documents.layers.iter();
+    let layers: Vec<String> = layers.map(|layer| blob_path(&layer.digest)).collect();
     json!({
-        "Config": blob_path(&named.image.config.digest),
+        "Config": blob_path(&documents.config.digest),
         "RepoTags": tags,
         "Layers": layers,
     })

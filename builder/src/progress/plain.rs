@@ -156,6 +156,10 @@ impl<W: Write + Send> View for Plain<W> {
         let _ = writeln!(self.out, "note: {text}");
     }
 
+    fn warning(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{}\n", text.trim_end());
+    }
+
     fn finish(&mut self) {
         let _ = self.out.flush();
     }

@@ -15,5 +15,6 @@ impl View for Quiet {
     fn phase(&mut self, _: PhaseId, _: &str) {}
     fn phase_end(&mut self, _: PhaseId, _: bool, _: Instant) {}
     fn notice(&mut self, _: &str) {}
+    fn warning(&mut self, _: &str) {}
     fn finish(&mut self) {}
 }

@@ -168,6 +168,10 @@ impl View for Tty {
         let _ = self.screen.println(format!("{} {text}", style("note:").yellow()));
     }
 
+    fn warning(&mut self, text: &str) {
+        let _ = self.screen.println(text.trim_end());
+    }
+
     fn finish(&mut self) {
         self.steps.clear();
         self.phases.clear();

@@ -17,7 +17,9 @@ use tokio::runtime::Handle;
 
 use super::image::{Base, ImageError, ImageSource, Policy};
 use super::stored::StoredImage;
+use crate::export::Documents;
 use crate::cli::Session;
+use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::registry::blob::Progress as Transfer;
 use crate::registry::config::{ConfigError, Registries};
@@ -66,6 +68,15 @@ impl ImagesError {
             _ => None,
         }
     }
+
+    /// Who is at fault.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ImagesError::Interrupted => Exit::Interrupted,
+            ImagesError::Reference(_) => Exit::Build,
+            ImagesError::Image(_) | ImagesError::Config(..) => Exit::Machine,
+        }
+    }
 }
 
 impl From<crate::registry::error::RegistryError> for ImagesError {
@@ -76,7 +87,7 @@ impl From<crate::registry::error::RegistryError> for ImagesError {
 
 impl Images {
     /// The images that this call can reach; notices go to `progress`.
-    pub fn new(session: &Session, progress: &Progress) -> Result<Images, ConfigError> {
+    pub fn open(session: &Session, progress: &Progress) -> Result<Images, ConfigError> {
         let shown = progress.clone();
         let notify: crate::registry::transport::Notify =
             Arc::new(move |text: &str| shown.notice(text));
@@ -144,14 +155,14 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<Descriptor, ImagesError> {
         let found = async {
-            let policy = Policy::Fresh;
-            Ok(self.source.resolve_base(reference, platform, policy).await?)
+            Ok(self.source.resolve_base(reference, platform, Policy::Pull).await?)
         };
         let base = self.wait(found, cancel)?;
         self.fetch(&base, tell, cancel)?;
-        let size = self.store.blobs().size(&base.manifest).unwrap_or_default();
-        let media_type = crate::export::image::media_type_of(&self.store, &base.manifest);
-        Ok(crate::export::image::descriptor(&media_type, base.manifest, size))
+        let bytes = self.store.blobs().read(&base.manifest).map_err(ImageError::from)?;
+        let raw = RawManifest::new(Bytes::from(bytes))
+            .map_err(|reason| ImageError::Config { reference: reference.familiar(), reason })?;
+        Ok(raw.descriptor)
     }
 
     /// Brings the layers of a base into the store.
@@ -173,11 +184,12 @@ impl Images {
     pub fn stored_layers(
         &self,
         image: &StoredImage,
-        reference: Reference,
+        name: &str,
         cancel: &Cancel,
     ) -> Result<Snapshot, ImagesError> {
         let base = Base {
-            reference,
+            // Only errors show it, and it says where a blob that is gone could be had.
+            reference: name.parse().or_else(|_| "localhost/image-without-name".parse())?,
             manifest: image.descriptor.digest,
             image: Manifest {
                 config: image.config_descriptor.clone(),
@@ -195,28 +207,23 @@ impl Images {
         known.get(&image.manifest).map(|base| base.image.layers.clone()).unwrap_or_default()
     }
 
-    /// Sends an image of the store and names it there.
+    /// Sends an image and names it there; gives the digest of its manifest.
     pub fn push(
         &self,
         to: &Reference,
-        image: &StoredImage,
+        image: &Documents,
         tell: Tell<'_>,
         cancel: &Cancel,
     ) -> Result<Digest, ImagesError> {
-        let upload = self.upload(image)?;
+        let bytes = self.store.blobs().read(&image.manifest.digest).map_err(ImageError::from)?;
+        let manifest =
+            RawManifest { descriptor: image.manifest.clone(), bytes: Bytes::from(bytes) };
+        let blobs = image.layers.iter().chain([&image.config]).map(|blob| self.blob(blob));
+        let upload = ImageUpload { manifest, blobs: blobs.collect() };
         let tags: Vec<String> = to.tag.iter().cloned().collect();
         self.with_progress(tell, cancel, |progress| async move {
             Ok(self.client.push(&to.repository, &tags, &upload, &progress).await?)
         })
-    }
-
-    fn upload(&self, image: &StoredImage) -> Result<ImageUpload, ImagesError> {
-        let manifest = RawManifest {
-            descriptor: image.descriptor.clone(),
-            bytes: Bytes::from(image.manifest.clone()),
-        };
-        let blobs = image.layers.iter().chain([&image.config_descriptor]);
-        Ok(ImageUpload { manifest, blobs: blobs.map(|blob| self.blob(blob)).collect() })
     }
 
     /// A blob is sent from the store; one that was never fetched is passed on from where it is.

@@ -9,7 +9,7 @@ use rbuild_cache::tree::{DigestError, OpenError, SelectError};
 use super::copy::CopyError;
 use crate::exit;
 use crate::sandbox::{Exit, SandboxError};
-use crate::source::image::ImageError;
+use crate::source::images::ImagesError;
 
 /// Why an op could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum WorkError {
     Copy(#[from] CopyError),
     /// A base could not be fetched.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Image(#[from] ImagesError),
     /// What is to be copied could not be read.
     #[error(transparent)]
     Digest(#[from] DigestError),

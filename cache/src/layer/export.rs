@@ -1,12 +1,11 @@
 //! The archive of a layer, as images have it.
 
-use std::io;
+use std::io::{self, Write};
 
 use super::archive::TarWriter;
 use super::entry::Entry;
 use super::source::Body;
-use super::{Layers, ReadError, walk};
-use crate::blob::BlobWriter;
+use super::{Layers, ReadError, Snapshot, walk};
 use crate::db::Form;
 use crate::digest::Digest;
 use crate::fs::FsError;
@@ -45,6 +44,25 @@ impl Layers {
         Ok(TarBlob { diff_id, size })
     }
 
+    /// Writes all files of a snapshot as one archive, with the rules of [`Layers::tar`].
+    pub fn write_tree(
+        &self,
+        snapshot: &Snapshot,
+        clamp: Option<i64>,
+        out: &mut dyn Write,
+    ) -> Result<(), ReadError> {
+        let view = self.view(snapshot)?;
+        let mut tar = TarWriter::new(out);
+        walk::walk(view.path(), self.inner.rights, &mut |mut entry, body| {
+            clamp_time(&mut entry, clamp);
+            add(&mut tar, &entry, body)
+        })?;
+        tar.finish().map_err(|cause| {
+            ReadError::Disk(FsError::new("write", std::path::Path::new("the archive"), cause))
+        })?;
+        Ok(())
+    }
+
     /// Calls `visit` for every entry of the layer, in order.
     pub(super) fn each(
         &self,
@@ -74,7 +92,7 @@ impl Layers {
 }
 
 fn add(
-    tar: &mut TarWriter<BlobWriter>,
+    tar: &mut TarWriter<impl Write>,
     entry: &Entry,
     body: Option<Body>,
 ) -> Result<(), ReadError> {

@@ -5,23 +5,25 @@
 //! process has in work is waited for, not fetched a second time. Dropping the future stops the
 //! threads at their next read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use rbuild_cache::layer::ImportError;
+use rbuild_cache::layer::{BadMember, ImportError};
 use rbuild_cache::{BlobWriter, Descriptor, Digest, KeyLock, LayerId, Store};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::decompress::decompress;
 use super::{Base, ImageError, ImageSource};
 use crate::registry::blob::Progress;
+use crate::registry::reference::Repository;
+use crate::source::sniff::Compression;
 
 /// Layers in work at once; the client bounds the downloads among them.
 const SIDE_BY_SIDE: usize = 6;
+const MAGIC_LENGTH: u64 = 6;
 /// Parts of a blob that may wait between the download and the unpacking.
 const PARTS_WAITING: usize = 32;
 
@@ -116,8 +118,7 @@ impl Pull<'_> {
         blob: &Descriptor,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), ImageError> {
-        let repository = &self.base.reference.repository;
-        let mut reader = self.source.client.blob(repository, blob);
+        let mut reader = self.source.client.blob(&self.repository(blob), blob);
         let mut done = 0;
         while let Some(part) = reader.chunk().await? {
             done += part.len() as u64;
@@ -131,9 +132,24 @@ impl Pull<'_> {
         Ok(())
     }
 
+    /// Where the blob is. An image of the store may stand on layers of another one that were never
+    /// fetched: its own repository does not have them, but it is known which one does.
+    fn repository(&self, blob: &Descriptor) -> Repository {
+        let own = &self.base.reference.repository;
+        let known = self.source.store.records().blob_sources(&blob.digest);
+        let known = known
+            .into_iter()
+            .map(|source| Repository { registry: source.registry, path: source.repository });
+        let known: Vec<Repository> = known.collect();
+        match known.first() {
+            Some(other) if !known.contains(own) => other.clone(),
+            _ => own.clone(),
+        }
+    }
+
     fn layer_error(&self, blob: &Descriptor, source: ImportError) -> ImageError {
         let (reference, layer) = (self.base.reference.familiar(), blob.digest);
-        ImageError::Layer { reference, layer, source }
+        ImageError::Layer { reference, layer, source: Box::new(source) }
     }
 
     fn given_up(&self, blob: &Descriptor) -> ImageError {
@@ -207,7 +223,16 @@ fn keep_and_import(
     Ok(layer)
 }
 
-fn import(store: &Store, blob: impl Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
-    let mut tar = decompress(blob).map_err(broken)?;
+/// The first bytes tell how the blob is compressed, not the media type, which is wrong in many a
+/// registry: every builder looks at the bytes.
+fn import(store: &Store, mut blob: impl Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
+    let mut start = Vec::new();
+    blob.by_ref().take(MAGIC_LENGTH).read_to_end(&mut start).map_err(broken)?;
+    let compression = Compression::of(&start);
+    let mut tar = compression.reader(Cursor::new(start).chain(blob)).map_err(broken)?;
     store.layers().import(&mut tar, diff_id)
+}
+
+fn broken(error: io::Error) -> ImportError {
+    ImportError::Member(BadMember::Archive(error))
 }
