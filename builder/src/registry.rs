@@ -10,7 +10,7 @@
 //! | `config` | `registries.toml`: mirrors, plain http, certificates |
 //! | `credential`, `login` | auth files and helpers: reading, writing |
 //! | `auth` | challenges and tokens |
-//! | `tls`, `transport`, `retry` | one request: connection, login, errors, trying again |
+//! | `tls`, `transport`, `watch`, `retry` | one request: connection, login, errors, trying again |
 //! | `document`, `platform`, `resolve` | from a reference to a manifest and a config |
 //! | `blob`, `push` | bytes in, bytes out |
 //! | `error` | what can go wrong, and what to do about it |
@@ -31,6 +31,7 @@ pub mod transport;
 
 mod auth;
 mod near;
+mod watch;
 
 use std::sync::Arc;
 
@@ -62,4 +63,4 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

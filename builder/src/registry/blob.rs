@@ -4,8 +4,10 @@
 //! 14), from the next mirror or from the registry, whoever had it first. Size and digest are
 //! checked by the time the last bytes are handed out: before that, they prove nothing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use rbuild_cache::Digest;
+use rbuild_cache::{Descriptor, Digest};
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use sha2::Digest as _;
@@ -13,11 +15,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Client;
 use super::config::{Endpoint, Role};
-use super::document::Descriptor;
 use super::error::{Failing, RegistryError};
 use super::reference::Repository;
 use super::retry::Retry;
 use super::transport::{Call, Direction, Purpose};
+
+/// Told how far a blob is: its digest, bytes done, bytes in all.
+pub type Progress = Arc<dyn Fn(&Digest, u64, u64) + Send + Sync>;
 
 /// A blob on its way.
 pub struct BlobReader {

@@ -1,13 +1,17 @@
 //! The documents of an image: manifest and index, in OCI's and in Docker's spelling.
 //!
-//! Reading only, with oci-spec's types. Bytes are what a digest names, so documents travel as the
-//! bytes they came as; nothing here writes one.
+//! Reading only. Bytes are what a digest names, so documents travel as the bytes they came as;
+//! nothing here writes one. Descriptors are the store's, which keep what they do not know.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci_spec::image::{self as oci, ImageIndex, ImageManifest};
-use rbuild_cache::Digest;
+use rbuild_cache::{Descriptor, Digest};
 use rbuild_solver::op::Platform;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::platform;
 
 /// The media types of documents, as `Accept` wants them.
 pub(super) const MANIFEST_TYPES: [&str; 4] =
@@ -20,26 +24,8 @@ const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+
 const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-/// What names exact bytes (OCI image-spec, descriptor).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Descriptor {
-    /// `application/vnd.oci.image.layer.v1.tar+gzip`, ..
-    pub media_type: String,
-    /// The digest of the bytes.
-    pub digest: Digest,
-    /// How many bytes there are.
-    pub size: u64,
-}
-
-impl Descriptor {
-    /// Whether the layer may not be pushed to another registry: old Windows base layers.
-    pub fn is_foreign(&self) -> bool {
-        self.media_type.contains(".nondistributable.") || self.media_type.contains(".foreign.")
-    }
-}
-
 /// A manifest or an index as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RawManifest {
     /// Media type, digest and size of `bytes`.
     pub descriptor: Descriptor,
@@ -48,26 +34,30 @@ pub struct RawManifest {
 }
 
 /// A parsed document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Document {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Document {
+    /// One image.
     Manifest(Manifest),
-    Index(Vec<IndexEntry>),
+    /// Several images.
+    Index(Index),
 }
 
 /// One image: its config and its layers, bottom first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Manifest {
     /// The image config.
     pub config: Descriptor,
     /// The layers, bottom first.
+    #[serde(default, deserialize_with = "list")]
     pub layers: Vec<Descriptor>,
 }
 
-/// One image of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct IndexEntry {
-    pub(super) descriptor: Descriptor,
-    pub(super) platform: Option<Platform>,
+/// Several images, each with the platform that it is for in its descriptor.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Index {
+    /// The images.
+    #[serde(default, deserialize_with = "list")]
+    pub manifests: Vec<Descriptor>,
 }
 
 /// The fields that say what a document is.
@@ -92,8 +82,43 @@ impl RawManifest {
         let media_type = own.media_type.unwrap_or_else(|| plain.to_owned());
         let digest = Digest::of(&bytes);
         let size = bytes.len() as u64;
-        Ok(RawManifest { descriptor: Descriptor { media_type, digest, size }, bytes })
+        Ok(RawManifest { descriptor: descriptor(media_type, digest, size), bytes })
     }
+}
+
+impl Index {
+    /// The image that fits a platform best: the first of several that are equally good, and one
+    /// that names no platform only where nothing else fits.
+    pub fn best(&self, wanted: &Platform) -> Option<&Descriptor> {
+        let rank = |entry: &Descriptor| match platform_of(entry) {
+            Some(platform) => platform::rank(wanted, &platform),
+            None => Some(usize::MAX),
+        };
+        let ranked = self.manifests.iter().filter_map(|entry| Some((rank(entry)?, entry)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
+    }
+
+    /// The platforms that there are images for, each once.
+    pub fn platforms(&self) -> Vec<String> {
+        let mut shown: Vec<String> = Vec::new();
+        let all = self.manifests.iter().filter_map(platform_of);
+        for platform in all.filter(|p| p.os != "unknown").map(|p| platform::display(&p)) {
+            if !shown.contains(&platform) {
+                shown.push(platform);
+            }
+        }
+        shown
+    }
+}
+
+/// A descriptor without extras.
+pub fn descriptor(media_type: String, digest: Digest, size: u64) -> Descriptor {
+    Descriptor { media_type, digest, size, annotations: BTreeMap::new(), rest: Map::new() }
+}
+
+/// Whether a layer may not be pushed to another registry: old Windows base layers.
+pub fn is_foreign(layer: &Descriptor) -> bool {
+    layer.media_type.contains(".nondistributable.") || layer.media_type.contains(".foreign.")
 }
 
 /// Reads a manifest or an index.
@@ -101,7 +126,7 @@ impl RawManifest {
 /// # Errors
 /// What is wrong with it, in words. A document that could be read as both is refused, as the OCI
 /// specification demands: two readers must not see two images.
-pub(super) fn parse(bytes: &[u8]) -> Result<Document, String> {
+pub fn parse(bytes: &[u8]) -> Result<Document, String> {
     let probe: Probe = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if probe.schema_version == Some(1) {
         return Err(
@@ -121,42 +146,30 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document, String> {
     }
 }
 
-/// Reads the manifest of an image that can be run.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, String> {
-    let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let config = descriptor(manifest.config())?;
-    if !CONFIG_TYPES.contains(&config.media_type.as_str()) {
-        return Err(format!("its config is `{}`: it is no container image", config.media_type));
+fn parse_manifest(bytes: &[u8]) -> Result<Manifest, String> {
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let config = &manifest.config.media_type;
+    if !CONFIG_TYPES.contains(&config.as_str()) {
+        return Err(format!("its config is `{config}`: it is no container image"));
     }
-    let layers: Result<_, String> = manifest.layers().iter().map(descriptor).collect();
-    Ok(Manifest { config, layers: layers? })
+    Ok(manifest)
 }
 
-fn parse_index(bytes: &[u8]) -> Result<Vec<IndexEntry>, String> {
-    let index: ImageIndex = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let entry = |entry: &oci::Descriptor| {
-        let platform = entry.platform().as_ref().map(platform);
-        Ok(IndexEntry { descriptor: descriptor(entry)?, platform })
-    };
-    index.manifests().iter().map(entry).collect()
+fn parse_index(bytes: &[u8]) -> Result<Index, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
-fn descriptor(descriptor: &oci::Descriptor) -> Result<Descriptor, String> {
-    let digest = descriptor.digest().to_string();
-    let digest = digest.parse().map_err(|_| format!("`{digest}` is not a sha256 digest"))?;
-    let media_type = descriptor.media_type().to_string();
-    Ok(Descriptor { media_type, digest, size: descriptor.size() })
+fn platform_of(descriptor: &Descriptor) -> Option<Platform> {
+    let platform = descriptor.rest.get("platform")?.as_object()?;
+    let field =
+        |name: &str| platform.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (os, architecture, variant) = (field("os"), field("architecture"), field("variant"));
+    Some(Platform { os, architecture, variant })
 }
 
-fn platform(platform: &oci::Platform) -> Platform {
-    Platform {
-        os: platform.os().to_string(),
-        architecture: platform.architecture().to_string(),
-        variant: platform.variant().clone().unwrap_or_default(),
-    }
+/// Some tools write an empty list as `null`.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -188,20 +201,38 @@ mod tests {
     }
 
     #[test]
-    fn an_index_keeps_the_spelling_of_platforms() {
-        let text = r#"{"schemaVersion":2,"manifests":[
-            {"mediaType":"a","digest":"SHA","size":1,
-             "platform":{"os":"linux","architecture":"arm","variant":"v6"}},
-            {"mediaType":"a","digest":"SHA","size":1,
-             "platform":{"os":"unknown","architecture":"unknown"}},
-            {"mediaType":"a","digest":"SHA","size":1}]}"#;
-        let Ok(Document::Index(entries)) = parsed(text) else { panic!("no index") };
-        let shown = |entry: &IndexEntry| {
-            entry.platform.as_ref().map(|p| format!("{}/{}/{}", p.os, p.architecture, p.variant))
+    fn an_index_offers_what_fits_best() {
+        let entry = |size: u32, platform: &str| {
+            format!(r#"{{"mediaType":"a","digest":"SHA","size":{size}{platform}}}"#)
         };
-        let shown: Vec<_> = entries.iter().map(shown).collect();
-        let expected = [Some("linux/arm/v6"), Some("unknown/unknown/"), None];
-        assert_eq!(shown, expected.map(|text| text.map(str::to_owned)));
+        let of = |size: u32, os: &str, architecture: &str, variant: &str| {
+            let platform = format!(
+                r#","platform":{{"os":"{os}","architecture":"{architecture}","variant":"{variant}"}}"#
+            );
+            entry(size, &platform)
+        };
+        let entries = [
+            of(1, "linux", "arm", "v6"),
+            of(2, "linux", "arm64", "v8"),
+            of(3, "linux", "arm", "v7"),
+            of(4, "unknown", "unknown", ""),
+            of(5, "linux", "arm64", ""),
+        ];
+        let text = |entries: &str| format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#);
+        let Ok(Document::Index(index)) = parsed(&text(&entries.join(","))) else { panic!() };
+        assert_eq!(index.platforms(), ["linux/arm/v6", "linux/arm64", "linux/arm/v7"]);
+        let wanted = |architecture: &str| Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: String::new(),
+        };
+        let best = |index: &Index, arch: &str| index.best(&wanted(arch)).map(|d| d.size);
+        assert_eq!(best(&index, "arm64"), Some(2));
+        assert_eq!(best(&index, "arm"), Some(3));
+        assert_eq!(best(&index, "s390x"), None);
+
+        let Ok(Document::Index(index)) = parsed(&text(&entry(6, ""))) else { panic!() };
+        assert_eq!(best(&index, "s390x"), Some(6));
     }
 
     #[test]
@@ -218,7 +249,7 @@ mod tests {
                 r#"{"schemaVersion":2,"manifests":[{"mediaType":"a","size":1,
                     "digest":"blake3:00112233"}]}"#
                     .to_owned(),
-                "not a sha256 digest",
+                "is not a digest",
             ),
             (
                 r#"{"schemaVersion":2,"manifests":[{"mediaType":"a","size":-1,"digest":"SHA"}]}"#

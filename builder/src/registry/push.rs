@@ -11,25 +11,24 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use rbuild_cache::Digest;
+use rbuild_cache::{Descriptor, Digest};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::io::AsyncReadExt as _;
 
 use super::Client;
+use super::blob::Progress;
 use super::config::Endpoint;
-use super::document::{Descriptor, RawManifest};
+use super::document::{RawManifest, is_foreign};
 use super::error::RegistryError;
 use super::reference::Repository;
 use super::resolve::told_digest;
-use super::transport::{Body, Call, Direction, Purpose, Watch};
+use super::transport::{Body, Call, Direction, Purpose};
+use super::watch::Watch;
 
 /// Blobs of one image that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
 const READ_SIZE: usize = 256 * 1024;
-
-/// Told how far a blob is: its digest, bytes done, bytes in all.
-pub type Progress = Arc<dyn Fn(&Digest, u64, u64) + Send + Sync>;
 
 /// One image to push.
 #[derive(Debug, Clone)]
@@ -126,7 +125,7 @@ impl<'a> Push<'a> {
     async fn blobs(&self, blobs: impl Iterator<Item = &BlobUpload>) -> Result<(), RegistryError> {
         let mut seen = HashSet::new();
         let blobs = blobs
-            .filter(|blob| !blob.descriptor.is_foreign())
+            .filter(|blob| !is_foreign(&blob.descriptor))
             .filter(|blob| seen.insert(blob.descriptor.digest));
         let blobs: Vec<&BlobUpload> = blobs.collect();
         stream::iter(blobs.into_iter().map(Ok))

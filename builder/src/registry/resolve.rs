@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::Client;
 use super::config::{Endpoint, Role};
-use super::document::{self, Document, IndexEntry, MANIFEST_TYPES, Manifest, RawManifest};
+use super::document::{self, Document, Index, MANIFEST_TYPES, Manifest, RawManifest};
 use super::error::{Failing, RegistryError};
 use super::near::nearest;
 use super::platform;
@@ -120,8 +120,8 @@ impl Lookup<'_> {
         for _ in 0..MAX_NESTING {
             match document::parse(&current.bytes).map_err(|reason| self.bad(reason))? {
                 Document::Manifest(manifest) => return Ok((current, manifest)),
-                Document::Index(entries) => {
-                    let digest = self.best(&entries, wanted)?;
+                Document::Index(index) => {
+                    let digest = self.best(&index, wanted)?;
                     current = self.by_digest(&digest).await?;
                 }
             }
@@ -129,31 +129,15 @@ impl Lookup<'_> {
         Err(self.bad("it is an index of indexes of indexes".to_owned()))
     }
 
-    /// The best entry; the first of several that are equally good, and one that names no platform
-    /// only where nothing else fits.
-    fn best(&self, entries: &[IndexEntry], wanted: &Platform) -> Result<Digest, RegistryError> {
-        let rank = |entry: &IndexEntry| match &entry.platform {
-            Some(platform) => platform::rank(wanted, platform),
-            None => Some(usize::MAX),
-        };
-        let ranked = entries.iter().filter_map(|entry| Some((rank(entry)?, entry)));
-        match ranked.min_by_key(|(rank, _)| *rank) {
-            Some((_, entry)) => Ok(entry.descriptor.digest),
-            None => Err(self.no_platform(entries, wanted)),
+    fn best(&self, index: &Index, wanted: &Platform) -> Result<Digest, RegistryError> {
+        match index.best(wanted) {
+            Some(entry) => Ok(entry.digest),
+            None => Err(RegistryError::NoPlatform {
+                reference: self.reference.familiar(),
+                wanted: platform::display(wanted),
+                available: index.platforms(),
+            }),
         }
-    }
-
-    fn no_platform(&self, entries: &[IndexEntry], wanted: &Platform) -> RegistryError {
-        let real = entries.iter().filter_map(|entry| entry.platform.as_ref());
-        let real = real.filter(|platform| platform.os != "unknown");
-        let mut available: Vec<String> = Vec::new();
-        for platform in real.map(platform::display) {
-            if !available.contains(&platform) {
-                available.push(platform);
-            }
-        }
-        let (reference, wanted) = (self.reference.familiar(), platform::display(wanted));
-        RegistryError::NoPlatform { reference, wanted, available }
     }
 
     async fn config(&self, image: &Manifest) -> Result<Bytes, RegistryError> {

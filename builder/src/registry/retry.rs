@@ -18,7 +18,7 @@ pub struct Patience {
     pub connect: Duration,
     /// How long nothing may come or go on a connection.
     pub idle: Duration,
-    /// How often the same thing is tried.
+    /// How often the same thing is tried. A try that ended in silence counts for several.
     pub tries: u32,
     /// The wait before the second try. It doubles each time.
     pub first_wait: Duration,
@@ -29,8 +29,8 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            connect: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
             tries: 6,
             first_wait: Duration::from_millis(250),
             budget: Duration::from_secs(120),
@@ -47,7 +47,8 @@ pub(super) struct Retry {
 
 impl Retry {
     pub(super) fn new(patience: &Patience) -> Retry {
-        Retry { tries: patience.tries, next: patience.first_wait, budget: patience.budget }
+        let Patience { tries, first_wait, budget, .. } = *patience;
+        Retry { tries, next: first_wait, budget }
     }
 
     /// One try only: for a mirror, behind which others wait.
@@ -62,10 +63,11 @@ impl Retry {
     pub(super) fn next(&mut self, error: RegistryError) -> Result<Duration, RegistryError> {
         let Some(asked) = passing(&error) else { return Err(error) };
         let wait = asked.unwrap_or_default().max(self.next);
-        if self.tries <= 1 || wait > self.budget {
+        let cost = cost(&error);
+        if self.tries <= cost || wait > self.budget {
             return Err(error);
         }
-        self.tries -= 1;
+        self.tries -= cost;
         self.budget -= wait;
         self.next *= 2;
         Ok(wait)
@@ -75,6 +77,15 @@ impl Retry {
     pub(super) fn progressed(&mut self, patience: &Patience) {
         self.tries = patience.tries;
         self.next = patience.first_wait;
+    }
+}
+
+/// A try that ended in silence took as long as several that were answered.
+fn cost(error: &RegistryError) -> u32 {
+    match error {
+        RegistryError::Unreachable { kind: Unreachable::TimedOut, .. } => 3,
+        RegistryError::Stalled { .. } => 2,
+        _ => 1,
     }
 }
 

@@ -3,7 +3,7 @@
 mod pull;
 mod push;
 mod real;
-mod server;
+pub(crate) mod server;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rbuild_cache::Digest;
+use rbuild_cache::{Descriptor, Digest};
 use rbuild_solver::op::Platform;
 
 use super::Client;
 use super::blob::BlobReader;
 use super::config::Registries;
 use super::credential::Credentials;
-use super::document::{Descriptor, RawManifest};
+use super::document::{self, RawManifest};
 use super::error::RegistryError;
 use super::reference::{Reference, Repository};
 use super::resolve::{Known, Resolved};
@@ -90,7 +90,7 @@ fn resolve(client: &Client, reference: &Reference) -> Result<Resolved, RegistryE
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Descriptor {
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-    Descriptor { media_type: media_type.to_owned(), digest, size }
+    document::descriptor(media_type.to_owned(), digest, size)
 }
 
 fn layer(bytes: &[u8]) -> Descriptor {
@@ -100,7 +100,7 @@ fn layer(bytes: &[u8]) -> Descriptor {
 /// A manifest with the config and one layer.
 fn manifest(config: &[u8], content: &[u8]) -> RawManifest {
     let json = |d: &Descriptor| {
-        let Descriptor { media_type, digest, size } = d;
+        let Descriptor { media_type, digest, size, .. } = d;
         format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
     };
     let config = json(&descriptor("application/vnd.oci.image.config.v1+json", config));

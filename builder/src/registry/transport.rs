@@ -7,23 +7,27 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::auth::{self, Challenge, Session, Token, TokenRequest, TokenRequestKind};
-use super::config::{Endpoint, Registries, Role};
-use super::credential::{Credential, Credentials};
+use super::auth::Session;
+use super::config::{Endpoint, Registries, Role, is_loopback};
+use super::credential::Credentials;
 use super::error::{Failing, RegistryError, from_request};
 use super::retry::{Patience, Retry, retry_after};
 use super::tls::{self, Trust};
+use super::watch::Watch;
+
+mod authorize;
 
 const TRANSFERS_PER_REGISTRY: usize = 4;
 const MAX_ERROR_BODY: usize = 64 * 1024;
-const MAX_TOKEN_ANSWER: u64 = 1024 * 1024;
+/// A registry says nothing while it puts a large blob into its place.
+const UPLOAD_PATIENCE: u32 = 5;
 
 /// Told what the user should know although nothing failed.
 pub type Notify = Arc<dyn Fn(&str) + Send + Sync>;
@@ -85,35 +89,6 @@ pub(super) enum Body<'a> {
         make: &'a (dyn Fn() -> reqwest::Body + Send + Sync),
         watch: &'a Watch,
     },
-}
-
-/// When something last happened on a connection.
-pub(super) struct Watch {
-    last: Mutex<Instant>,
-}
-
-impl Watch {
-    pub(super) fn new() -> Watch {
-        Watch { last: Mutex::new(Instant::now()) }
-    }
-
-    pub(super) fn touch(&self) {
-        if let Ok(mut last) = self.last.lock() {
-            *last = Instant::now();
-        }
-    }
-
-    /// Ends when nothing has happened for `idle`.
-    async fn stalled(&self, idle: Duration) {
-        loop {
-            let last = self.last.lock().map_or_else(|_| Instant::now(), |last| *last);
-            let deadline = last + idle;
-            if Instant::now() >= deadline {
-                return;
-            }
-            tokio::time::sleep_until(deadline.into()).await;
-        }
-    }
 }
 
 impl Purpose {
@@ -285,142 +260,30 @@ impl Transport {
         semaphore.acquire_owned().await.ok()
     }
 
-    /// Logs in where the registry asks for it. A token that was refused is replaced once.
-    async fn authorized(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
-        if !call.endpoint.is_origin_of(&call.url) {
-            // The registry sent us elsewhere; what proves who we are is not for there.
-            return self.send(call, None).await;
-        }
-        let session = self.session(call.endpoint);
-        let first = self.authorization(&session, call).await?;
-        let response = self.send(call, first.clone()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        let Some(challenge) = auth::challenge(response.headers()) else {
-            return Err(self.refusal(call, response).await);
-        };
-        session.learn(challenge);
-        if let Some(refused) = &first {
-            session.forget(&call.purpose.scopes, refused).await;
-        }
-        let second = self.authorization(&session, call).await?;
-        if second.is_none() || second == first {
-            return Err(self.refusal(call, response).await);
-        }
-        drop(response);
-        self.send(call, second).await
-    }
-
-    async fn authorization(
-        &self,
-        session: &Session,
-        call: &Call<'_>,
-    ) -> Result<Option<HeaderValue>, RegistryError> {
-        match session.challenge() {
-            None => Ok(None),
-            Some(Challenge::Basic) => {
-                Ok(self.credential(call).await?.as_ref().and_then(auth::basic))
-            }
-            Some(Challenge::Bearer { realm, service, scope }) => {
-                let slot = session.slot(&call.purpose.scopes);
-                let mut token = slot.lock().await;
-                if !token.as_ref().is_some_and(Token::is_fresh) {
-                    let challenge = (realm.as_str(), service.as_deref(), scope.as_deref());
-                    *token = Some(self.fetch_token(call, challenge).await?);
-                }
-                Ok(token.as_ref().and_then(Token::header))
-            }
-        }
-    }
-
-    async fn fetch_token(
-        &self,
-        call: &Call<'_>,
-        challenge: (&str, Option<&str>, Option<&str>),
-    ) -> Result<Token, RegistryError> {
-        let credential = self.credential(call).await?;
-        let asked = auth::token_request(
-            call.endpoint,
-            challenge,
-            &call.purpose.scopes,
-            credential.as_ref(),
-        )?;
-        let mut retry = self.retry(call.endpoint);
-        loop {
-            match self.ask_for_token(call, &asked).await {
-                Ok(token) => return Ok(token),
-                Err(error) => self.wait(&mut retry, error).await?,
-            }
-        }
-    }
-
-    async fn ask_for_token(
-        &self,
-        call: &Call<'_>,
-        asked: &TokenRequest,
-    ) -> Result<Token, RegistryError> {
-        let started = Instant::now();
-        let host = asked.url.authority().to_owned();
-        let failing = Failing { host: &host, action: &call.purpose.action };
-        let trust = self.registries.endpoint(&host).trust;
-        let client = self.client(trust, super::config::is_loopback(&host))?;
-        let request = match &asked.kind {
-            TokenRequestKind::Get { authorization } => {
-                let request = client.get(asked.url.clone());
-                authorization.iter().fold(request, |r, value| r.header(AUTHORIZATION, value))
-            }
-            TokenRequestKind::Post { form } => client
-                .post(asked.url.clone())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form.clone()),
-        };
-        let response = self.in_time(request.send(), &Watch::new(), failing).await?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refusal(call, response).await);
-        }
-        let answer = self.read(response, ("a token", MAX_TOKEN_ANSWER), failing).await?;
-        Token::parse(&answer, started).map_err(|reason| RegistryError::Protocol {
-            host: host.clone(),
-            action: "log in".to_owned(),
-            reason: format!("its answer is no token: {reason}"),
-        })
-    }
-
     async fn send(
         &self,
         call: &Call<'_>,
         authorization: Option<HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let client = self.client(call.endpoint.trust.clone(), call.endpoint.is_loopback())?;
+        let client = self.client_for(call)?;
         let request = client.request(call.method.clone(), call.url.clone());
         let request = request.headers(call.headers.clone());
         let request = authorization.into_iter().fold(request, |r, v| r.header(AUTHORIZATION, v));
-        let fresh = Watch::new();
-        let (request, watch) = match &call.body {
-            Body::Empty if call.method == Method::POST || call.method == Method::PUT => {
-                (request.header(CONTENT_LENGTH, 0), &fresh)
+        let (idle, failing, fresh) = (self.patience.idle, call.failing(), Watch::new());
+        match &call.body {
+            Body::Empty if call.method == Method::POST => {
+                let request = request.header(CONTENT_LENGTH, 0);
+                in_time(request.send(), (&fresh, idle), failing).await
             }
-            Body::Empty => (request, &fresh),
-            Body::Bytes(bytes) => (request.body(bytes.clone()), &fresh),
+            Body::Empty => in_time(request.send(), (&fresh, idle), failing).await,
+            Body::Bytes(bytes) => {
+                in_time(request.body(bytes.clone()).send(), (&fresh, idle), failing).await
+            }
             Body::Stream { size, make, watch } => {
-                (request.header(CONTENT_LENGTH, *size).body(make()), *watch)
+                watch.touch();
+                let request = request.header(CONTENT_LENGTH, *size).body(make());
+                in_time(request.send(), (watch, idle * UPLOAD_PATIENCE), failing).await
             }
-        };
-        watch.touch();
-        self.in_time(request.send(), watch, call.failing()).await
-    }
-
-    async fn in_time(
-        &self,
-        sending: impl Future<Output = reqwest::Result<Response>>,
-        watch: &Watch,
-        failing: Failing<'_>,
-    ) -> Result<Response, RegistryError> {
-        let idle = self.patience.idle;
-        tokio::select! {
-            response = sending => response.map_err(|error| from_request(&error, failing)),
-            () = watch.stalled(idle) => Err(stalled(failing, idle)),
         }
     }
 
@@ -487,15 +350,12 @@ impl Transport {
         error_message(&bytes)
     }
 
-    async fn credential(&self, call: &Call<'_>) -> Result<Option<Credential>, RegistryError> {
-        Ok(self.credentials.find(call.endpoint.name(), &call.purpose.repository).await?)
-    }
-
-    fn session(&self, endpoint: &Endpoint) -> Arc<Session> {
-        match self.sessions.lock() {
-            Ok(mut sessions) => sessions.entry(endpoint.clone()).or_default().clone(),
-            Err(_) => Arc::default(),
+    /// What was agreed for a registry holds for its own host only.
+    fn client_for(&self, call: &Call<'_>) -> Result<Client, RegistryError> {
+        if call.endpoint.is_origin_of(&call.url) {
+            return self.client(call.endpoint.trust.clone(), call.endpoint.is_loopback());
         }
+        self.client(Trust::System, is_loopback(call.url.authority()))
     }
 
     fn client(&self, trust: Trust, direct: bool) -> Result<Client, RegistryError> {
@@ -521,6 +381,17 @@ impl Transport {
         let builder = if kind.direct { builder.no_proxy() } else { builder };
         let failing = Failing { host: "any registry", action: "set up http" };
         builder.build().map_err(|error| from_request(&error, failing))
+    }
+}
+
+async fn in_time(
+    sending: impl Future<Output = reqwest::Result<Response>>,
+    (watch, idle): (&Watch, Duration),
+    failing: Failing<'_>,
+) -> Result<Response, RegistryError> {
+    tokio::select! {
+        response = sending => response.map_err(|error| from_request(&error, failing)),
+        () = watch.stalled(idle) => Err(stalled(failing, idle)),
     }
 }
 

@@ -63,7 +63,7 @@ fn what_is_known_costs_one_head() {
 fn an_index_gives_the_image_of_the_platform() {
     let raw = manifest(CONFIG, CONTENT);
     let other = Digest::of(b"other");
-    let Descriptor { digest, size, media_type } = raw.descriptor.clone();
+    let Descriptor { digest, size, media_type, .. } = raw.descriptor.clone();
     let entry = |digest: &Digest, os: &str, arch: &str| {
         format!(
             r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size},

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::server::{Reply, Request, Server};
 use super::*;
+use crate::registry::blob::Progress;
 use crate::registry::credential::{Credential, Secret};
 use crate::registry::error::CredentialOrigin;
-use crate::registry::push::{BlobUpload, Content, ImageUpload, Progress};
+use crate::registry::push::{BlobUpload, Content, ImageUpload};
 
 const CONFIG: &[u8] = b"{}";
 const CONTENT: &[u8] = b"some layer";

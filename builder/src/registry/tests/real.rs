@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
+use crate::registry::blob::Progress;
 use crate::registry::credential::{Credential, Secret};
 use crate::registry::error::CredentialOrigin;
-use crate::registry::push::{BlobUpload, Content, ImageUpload, Progress};
+use crate::registry::push::{BlobUpload, Content, ImageUpload};
 
 const CONFIG: &[u8] =
     br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
