@@ -86,10 +86,6 @@ impl Db {
         self.read(|c| select(c, "ORDER BY id", &[]))
     }
 
-    pub(crate) fn set_diff_id(&self, id: &LayerId, diff_id: &Digest) -> Result<(), DbError> {
-        self.change_layer("UPDATE layers SET diff_id = ? WHERE id = ?", &[diff_id, id])
-    }
-
     pub(crate) fn set_content(&self, id: &LayerId, content: &ContentDigest) -> Result<(), DbError> {
         self.change_layer("UPDATE layers SET content = ? WHERE id = ?", &[content, id])
     }
