@@ -4,6 +4,7 @@
 mod blob;
 mod db;
 pub mod digest;
+mod erofs;
 mod fs;
 mod id;
 mod images;
