@@ -114,7 +114,7 @@ impl<'a> Plan<'a> {
         }
         let mut block = offset.div_ceil(BLOCK);
         for place in &mut plan.places {
-            let length = data_size(tree, &tree.inodes[place.ino], place.layout);
+            let length = data_size(&tree.inodes[place.ino], place.layout);
             place.data = (block, length);
             block += length.div_ceil(BLOCK);
         }
@@ -172,7 +172,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The bytes of an inode's data that are in the image's blocks.
-fn data_size(tree: &Tree, inode: &Inode, layout: Layout) -> u64 {
+fn data_size(inode: &Inode, layout: Layout) -> u64 {
     match &inode.what {
         What::Dir { children, .. } => dirs::size(children.keys().map(Vec::as_slice)),
         What::Symlink { target } if layout == Layout::Plain => target.len() as u64,

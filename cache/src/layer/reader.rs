@@ -75,7 +75,7 @@ impl<I: Input> TarReader<I> {
 
     /// The next member; nothing at the archive's end. What was not read of the last one is skipped.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
-        let mut extended = Extended::default();
+        let (mut extended, mut described) = (Extended::default(), false);
         while let Some(header) = self.header()? {
             let size = header.entry_size()?;
             match header.entry_type() {
@@ -84,8 +84,9 @@ impl<I: Input> TarReader<I> {
                 EntryType::GNULongLink => extended.link = Some(name(self.special(size)?)),
                 _ => return self.found(header, size, extended).map(Some),
             }
+            described = true;
         }
-        Ok(None)
+        if described { Err(broken("a description of a member that is missing")) } else { Ok(None) }
     }
 
     /// The data of the member that came last.
@@ -246,7 +247,10 @@ impl<R: Read> Input for Stream<R> {
 
 impl Input for BufReader<File> {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        self.seek_relative(bytes.cast_signed())
+        // Seeking succeeds beyond the end of a file that was cut short; reading there does not.
+        let Some(before) = bytes.checked_sub(1) else { return Ok(()) };
+        self.seek_relative(before.cast_signed())?;
+        self.read_exact(&mut [0])
     }
 }
 

@@ -28,7 +28,7 @@ pub struct LayerWriter {
 #[derive(Debug)]
 enum Sink {
     Directory(DirWriter),
-    Indexed(IndexedWriter),
+    Indexed(Box<IndexedWriter>),
 }
 
 /// A folder below `tmp/`, removed with all in it unless it became a layer.
@@ -43,7 +43,7 @@ impl Layers {
         let folder = self.folder()?;
         let sink = match self.form() {
             Form::Directory => Sink::Directory(self.directory(&folder)?),
-            Form::Erofs => Sink::Indexed(IndexedWriter::create(&folder.path)?),
+            Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
         };
         Ok(LayerWriter { layers: self.clone(), folder, sink })
     }

@@ -73,7 +73,8 @@ fn damage_is_an_error_and_never_a_panic() {
     std::fs::write(dir.path().join("f"), "data").unwrap();
     let bytes = gnu_tar(&["--format=pax"], dir.path());
     for cut in (1..bytes.len().min(4096)).step_by(37) {
-        let _ = read(&bytes[..cut]);
+        // On a boundary between members the end may be missing, as others allow.
+        assert!(read(&bytes[..cut]).is_err() || cut % 512 == 0, "cut at {cut}");
     }
     // What ends the field of the checksum is not covered by it.
     for at in (0..512).filter(|at| !(154..156).contains(at)) {
