@@ -168,6 +168,12 @@ impl Blobs {
         fs::remove_file(&self.path(digest))
     }
 
+    /// All files that have a blob's name.
+    pub(crate) fn files(&self) -> Result<Vec<Digest>, FsError> {
+        let names = fs::list(&self.root.blobs())?;
+        Ok(names.iter().filter_map(|name| format!("sha256:{name}").parse().ok()).collect())
+    }
+
     fn recorded_size(&self, digest: &Digest) -> Option<u64> {
         self.root.or_warn(self.root.db.blob_size(digest)).flatten()
     }

@@ -10,10 +10,13 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) mod fault;
 mod measure;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use measure::{Measure, measure};
 
@@ -99,6 +102,15 @@ pub(crate) fn file_size(path: &Path) -> Result<Option<u64>, FsError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(FsError::new("stat", path, cause)),
+    }
+}
+
+/// How long ago a file was last written; nothing if there is none.
+pub(crate) fn age(path: &Path) -> Result<Duration, FsError> {
+    match std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) {
+        Ok(written) => Ok(written.elapsed().unwrap_or_default()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Duration::ZERO),
         Err(cause) => Err(FsError::new("stat", path, cause)),
     }
 }

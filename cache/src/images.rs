@@ -144,6 +144,11 @@ impl Images {
         self.locked(|index| index.manifests)
     }
 
+    /// Takes all names away.
+    pub(crate) fn clear(&self) -> Result<(), ImageError> {
+        self.change(Vec::clear)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), ImageError> {
         self.locked(|mut index| {
             change(&mut index.manifests);

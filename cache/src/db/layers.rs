@@ -111,15 +111,6 @@ impl Db {
         })
     }
 
-    /// Forgets a layer and the tars made of it.
-    pub(crate) fn delete_layer(&self, id: &LayerId) -> Result<(), DbError> {
-        self.write(|t| {
-            t.prepare_cached("DELETE FROM tars WHERE layer = ?")?.execute([id])?;
-            t.prepare_cached("DELETE FROM layers WHERE id = ?")?.execute([id])?;
-            Ok(())
-        })
-    }
-
     /// diffID and size of the tar that was made of a layer with its times clamped to `clamp`.
     pub(crate) fn tar(
         &self,

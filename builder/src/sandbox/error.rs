@@ -1,0 +1,168 @@
+//! What can go wrong before a step's own program runs.
+//!
+//! A [`Failure`] is made inside the sandbox and travels to the caller; how the step's program
+//! itself ended is an [`Exit`](super::Exit) and no error.
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// Why a step could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The server that makes sandboxes cannot be started or talked to.
+    #[error("cannot {doing}: {source}")]
+    Server {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The server is gone: it was killed, or it crashed.
+    #[error("the sandbox server ended unexpectedly")]
+    ServerGone,
+    /// The caller cancelled the step.
+    #[error("cancelled")]
+    Cancelled,
+    /// The sandbox could not be made, or the program in it not started.
+    #[error(transparent)]
+    Step(#[from] Failure),
+}
+
+impl SandboxError {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            SandboxError::Step(failure) => failure.help(),
+            _ => None,
+        }
+    }
+}
+
+/// Why one sandbox could not be made, or the program in it not started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Failure {
+    /// A system call of the preparation failed.
+    #[error("cannot {doing}: {}", describe(*errno))]
+    Setup {
+        /// The stage, with what it was about: "mount `/proc`".
+        doing: String,
+        /// The error number.
+        errno: i32,
+        /// What the user can do about it.
+        help: Option<String>,
+    },
+    /// The working directory is not there, or is none.
+    #[error("working directory `{path}`: {}", describe(*errno))]
+    Cwd {
+        /// As asked for.
+        path: String,
+        /// Why not.
+        errno: i32,
+    },
+    /// The user or group is not one.
+    #[error("user `{user}`: {reason}")]
+    User {
+        /// As asked for.
+        user: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What the user can do about it.
+        help: Option<String>,
+    },
+    /// There is no such program.
+    #[error("`{program}`: no such program{}", searched(path))]
+    NoProgram {
+        /// As asked for.
+        program: String,
+        /// The `PATH` that was searched; none if the program was named with a `/`.
+        path: Option<String>,
+    },
+    /// The program is there, but what it needs to run is not: `#!` names it, or the ELF header.
+    #[error("`{program}` needs `{interpreter}`, which is not in the image")]
+    NoInterpreter {
+        /// The program.
+        program: String,
+        /// What is missing.
+        interpreter: String,
+    },
+    /// The program is for other machines.
+    #[error("`{program}` is a program for {machine}; this machine is {host}")]
+    WrongMachine {
+        /// The program.
+        program: String,
+        /// What it is for.
+        machine: String,
+        /// What this is.
+        host: String,
+    },
+    /// The file is no program.
+    #[error("`{program}` is neither a binary nor a script that starts with `#!`")]
+    NotExecutable {
+        /// The program.
+        program: String,
+    },
+    /// The program exists but cannot be executed.
+    #[error("cannot execute `{program}`: {}", describe(*errno))]
+    Exec {
+        /// The program.
+        program: String,
+        /// Why not.
+        errno: i32,
+    },
+}
+
+impl Failure {
+    /// A failed stage.
+    pub fn setup(doing: impl Into<String>, errno: Errno) -> Failure {
+        Failure::Setup { doing: doing.into(), errno: errno.raw_os_error(), help: None }
+    }
+
+    /// The same with a word on what to do.
+    pub fn or_help(self, text: impl Into<String>) -> Failure {
+        match self {
+            Failure::Setup { doing, errno, help: None } => {
+                Failure::Setup { doing, errno, help: Some(text.into()) }
+            }
+            other => other,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Failure::Setup { help, .. } | Failure::User { help, .. } => help.as_deref(),
+            Failure::Cwd { .. } => Some("WORKDIR makes a directory; a step needs one that exists"),
+            Failure::WrongMachine { .. } => {
+                Some("the base image is for another platform, or an emulator is missing")
+            }
+            Failure::Exec { errno, .. } if *errno == Errno::ACCESS.raw_os_error() => {
+                Some("make it executable: COPY --chmod=755, or RUN chmod +x")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Adds the stage to a bare error number.
+pub trait Doing<T> {
+    /// `doing` completes "cannot ..".
+    fn doing<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T, Failure>;
+}
+
+impl<T> Doing<T> for Result<T, Errno> {
+    fn doing<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T, Failure> {
+        self.map_err(|errno| Failure::setup(doing(), errno))
+    }
+}
+
+fn searched(path: &Option<String>) -> String {
+    path.as_ref().map(|p| format!(" in PATH `{p}`")).unwrap_or_default()
+}
+
+/// The text of an error number, in lower case and without the number.
+fn describe(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|c| c.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}

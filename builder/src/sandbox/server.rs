@@ -1,0 +1,141 @@
+//! The server: one small process with one thread that forks the steps.
+//!
+//! Forking costs by the memory of who forks, and a process with many threads may do next to
+//! nothing in a forked child; hence a process of its own. It takes requests, reports ends, and
+//! kills a step when its caller asks or is gone. When the builder is gone, it takes every step
+//! with it. What happens inside a step is in `step`.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+
+use super::error::Failure;
+use super::step;
+use super::sys::{self, Forked, Namespaces};
+use super::wire::{self, Report, Request};
+
+/// A step that runs.
+struct Running {
+    pidfd: OwnedFd,
+    report: OwnedFd,
+    killed: bool,
+}
+
+/// Serves requests from `control` until its other end is closed, then ends the process.
+pub fn serve(control: OwnedFd) -> ! {
+    // A terminal's Ctrl-C is for the builder, which decides what it means for the steps; and no
+    // step may find keys of the user who started the build.
+    let _ = rustix::process::setsid();
+    let _ = sys::new_session_keyring();
+    let mut running: Vec<Running> = Vec::new();
+    while wait(&control, &mut running) {
+        match wire::receive(control.as_fd()) {
+            Ok((bytes, _)) if bytes.is_empty() => break,
+            Ok((_, fds)) => running.extend(start(fds)),
+            Err(_) => break,
+        }
+    }
+    end_all(running);
+    sys::exit_now(0)
+}
+
+/// Waits for the next message and meanwhile looks after the steps. False when `control` failed.
+fn wait(control: &OwnedFd, running: &mut Vec<Running>) -> bool {
+    loop {
+        let mut fds = vec![PollFd::new(control, PollFlags::IN)];
+        for step in running.iter() {
+            fds.push(PollFd::new(&step.pidfd, PollFlags::IN));
+            let watched = if step.killed { PollFlags::empty() } else { PollFlags::IN };
+            fds.push(PollFd::new(&step.report, watched));
+        }
+        if let Err(errno) = poll(&mut fds, None) {
+            if errno == Errno::INTR {
+                continue;
+            }
+            return false;
+        }
+        let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
+        look_after(running, &events[1..]);
+        if !events[0].is_empty() {
+            return true;
+        }
+    }
+}
+
+/// Reports the steps that ended and kills those whose caller gave up.
+fn look_after(running: &mut Vec<Running>, events: &[PollFlags]) {
+    let mut events = events.chunks(2);
+    running.retain_mut(|step| {
+        let Some([ended, told]) = events.next() else { return true };
+        if !ended.is_empty() {
+            finish(step);
+            return false;
+        }
+        if !told.is_empty() && !step.killed {
+            let _ = rustix::process::pidfd_send_signal(&step.pidfd, Signal::KILL);
+            step.killed = true;
+        }
+        true
+    });
+}
+
+fn finish(step: &Running) {
+    let status = rustix::io::retry_on_intr(|| {
+        rustix::process::waitid(WaitId::PidFd(step.pidfd.as_fd()), WaitIdOptions::EXITED)
+    });
+    let (code, signal) = match status {
+        Ok(Some(status)) => (status.exit_status().unwrap_or(0), status.terminating_signal()),
+        _ => (0, Some(Signal::KILL.as_raw())),
+    };
+    let _ = wire::report(&step.report, &Report::Exited { code, signal }, &[]);
+}
+
+fn end_all(running: Vec<Running>) {
+    for step in &running {
+        let _ = rustix::process::pidfd_send_signal(&step.pidfd, Signal::KILL);
+    }
+    running.iter().for_each(finish);
+}
+
+/// Forks one step. If that is not possible, its caller is told, and nothing runs.
+fn start(mut fds: Vec<OwnedFd>) -> Option<Running> {
+    if fds.len() < 2 {
+        return None;
+    }
+    let rest = fds.split_off(2);
+    let (body, report) = (fds.pop()?, fds.pop()?);
+    match fork(body, rest, &report) {
+        Ok(pidfd) => Some(Running { pidfd, report, killed: false }),
+        Err(failure) => {
+            let _ = wire::report(&report, &Report::Failed(failure), &[]);
+            let _ = wire::report(&report, &Report::Exited { code: 0, signal: None }, &[]);
+            None
+        }
+    }
+}
+
+fn fork(body: OwnedFd, fds: Vec<OwnedFd>, report: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let request = wire::read_request(body).map_err(|error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
+        Failure::setup("read the sandbox's request", errno)
+    })?;
+    let forked = sys::clone_process(namespaces(&request)).map_err(|errno| {
+        Failure::setup("make the namespaces of a step", errno).or_help(
+            "the limits in /proc/sys/user/max_*_namespaces and the number of processes \
+             (ulimit -u) are what usually stops this",
+        )
+    })?;
+    match forked {
+        Forked::Child => step::run(request, fds, report),
+        Forked::Parent { pidfd, .. } => Ok(pidfd),
+    }
+}
+
+fn namespaces(request: &Request) -> Namespaces {
+    match request.network {
+        wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
+        wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,
+    }
+}

@@ -1,0 +1,130 @@
+//! What a caller asks of the sandbox: one process, its root and what it may see.
+//!
+//! Plain data. Nothing here opens or mounts anything.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rbuild_solver::op::Network;
+
+/// One process to run.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its root file system.
+    pub root: Root,
+    /// The program and its arguments. A program without `/` is looked for in `PATH`.
+    pub args: Vec<String>,
+    /// The environment. `PATH` and `HOME` are added when missing.
+    pub env: Vec<(String, String)>,
+    /// The working directory, absolute inside the root; empty means `/`. It must exist.
+    pub cwd: String,
+    /// `USER` as a Dockerfile has it: empty, `name`, `uid`, `name:group`, `uid:gid`.
+    pub user: String,
+    /// The host name that the process sees.
+    pub hostname: String,
+    /// Which network it sees.
+    pub network: Network,
+    /// Names that `/etc/hosts` adds: host name and address.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Further trees and files, mounted in this order.
+    pub mounts: Vec<Mount>,
+    /// Where its input comes from and its output goes.
+    pub stdio: Stdio,
+}
+
+/// The root file system of a process.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// An overlay made for the process and gone with it; what it writes is in `upper`.
+    Overlay {
+        /// Read-only layers, the topmost first. May be empty.
+        lowers: Vec<PathBuf>,
+        /// Where changes go.
+        upper: PathBuf,
+        /// An empty directory on the same file system as `upper`.
+        work: PathBuf,
+    },
+    /// A tree as it is. Mount points that are missing in it are made, and removed afterwards.
+    Tree {
+        /// The tree.
+        source: Source,
+        /// Whether the process may change it.
+        access: Access,
+    },
+}
+
+/// A file or directory of the host, in the mount namespace of this process.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// By a path that the caller trusts.
+    Path(PathBuf),
+    /// By a descriptor; `O_PATH` is enough. The right form for paths that an image chose.
+    Fd(Arc<OwnedFd>),
+}
+
+/// Whether something may be changed through a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    ReadOnly,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// A tree or file that the process sees and its root does not keep.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// Where, inside the root. Links are followed, but never out of the root.
+    pub target: String,
+    /// What.
+    pub kind: MountKind,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone)]
+pub enum MountKind {
+    /// A file or directory of the host. Device files in it cannot be opened.
+    Bind {
+        /// Which.
+        source: Source,
+        /// Whether it may be changed.
+        access: Access,
+    },
+    /// An empty directory in memory.
+    Tmpfs {
+        /// Its size in bytes; none for the kernel's default.
+        size: Option<u64>,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A read-only file with these bytes.
+    File {
+        /// The bytes.
+        data: Vec<u8>,
+        /// Its permission bits.
+        mode: u32,
+        /// Who owns it.
+        owner: (u32, u32),
+    },
+}
+
+/// Where a process's input comes from and its output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdio {
+    /// No input; standard output and error go to the caller in the order they were written.
+    Piped,
+    /// The standard streams of this process.
+    Inherit,
+    /// A terminal of its own, joined to the one of this process.
+    Terminal,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}

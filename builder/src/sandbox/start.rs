@@ -1,0 +1,126 @@
+//! The server's life as the builder sees it: started at the first step, ended with the last user.
+
+use std::fs::File;
+use std::io::{Seek, copy};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use rbuild_solver::worker::Cancel;
+use rustix::fs::{CWD, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+
+use super::enter::Isolation;
+use super::error::SandboxError;
+use super::run::Parcel;
+use super::server;
+use super::spec::{Exit, Spec};
+use super::sys::{self, Depth};
+use super::wire::{self, Privilege};
+
+/// The name by which a process knows that it is the server.
+const SERVER: &str = "rbuild-sandbox";
+
+/// To be called first in `main`: in a process that was started as the sandbox server it serves,
+/// and never returns.
+pub fn init_hook() {
+    if std::env::args_os().next().is_some_and(|name| name == SERVER) {
+        server::serve(sys::take_stdin());
+    }
+}
+
+/// Runs processes in sandboxes. One for a build; its methods may be called from several threads.
+#[derive(Debug)]
+pub struct Sandbox {
+    control: Option<OwnedFd>,
+    server: Child,
+    privilege: Privilege,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Sandbox {
+    /// Starts the server. The process must have entered its isolation before.
+    pub fn start(isolation: &Isolation) -> Result<Sandbox, SandboxError> {
+        let failed = |doing: &str, source: std::io::Error| SandboxError::Server {
+            doing: doing.into(),
+            source,
+        };
+        let (ours, theirs) =
+            wire::pair().map_err(|errno| failed("make a socket for the sandbox", errno.into()))?;
+        let program = own_program().map_err(|e| failed("make a safe copy of this program", e))?;
+        let server = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            .arg0(SERVER)
+            .env_clear()
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| failed("start the sandbox server", error))?;
+        let privilege = Privilege { rootless: isolation.rootless, ids: isolation.ids };
+        Ok(Sandbox { control: Some(ours), server, privilege, notices: Mutex::default() })
+    }
+
+    /// Runs one process to its end and passes its output on as it comes. Nothing of it is left
+    /// afterwards: a process that it started in the background ends with it.
+    ///
+    /// An error says that the process could not be started; how it ended is no error.
+    pub fn run(
+        &self,
+        spec: &Spec,
+        output: &mut dyn FnMut(&[u8]),
+        cancel: &Cancel,
+    ) -> Result<Exit, SandboxError> {
+        let control = self.control.as_ref().ok_or(SandboxError::ServerGone)?;
+        let parcel = Parcel::pack(spec, None, self.privilege)?;
+        parcel.send(control.as_fd())?.wait(output, cancel)
+    }
+
+    /// What a user should know about how steps are run here, each once.
+    pub fn notices(&self) -> Vec<String> {
+        self.notices.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // The server ends when nobody can ask it for anything any more.
+        self.control = None;
+        let _ = self.server.wait();
+    }
+}
+
+/// This program, in a form that nobody can write to: what runs in a sandbox can reach the file
+/// of the process that prepared it (`/proc/self/exe`), and must not be able to replace it.
+fn own_program() -> std::io::Result<OwnedFd> {
+    read_only_mount().or_else(|_| sealed_copy())
+}
+
+/// A read-only mount of the file. The link in `/proc` leads to the mounts of before the process
+/// entered its isolation, hence by name, and only if the name still means the same file.
+fn read_only_mount() -> std::io::Result<OwnedFd> {
+    let running = rustix::fs::stat("/proc/self/exe")?;
+    let path = std::fs::read_link("/proc/self/exe")?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = open_tree(CWD, &path, flags)?;
+    let found = rustix::fs::fstat(&mount)?;
+    if (running.st_dev, running.st_ino) != (found.st_dev, found.st_ino) {
+        return Err(Errno::STALE.into());
+    }
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    sys::mount_setattr(&mount, attributes.bits().into(), Depth::One)?;
+    Ok(mount)
+}
+
+/// A copy in memory that the kernel lets nobody change.
+fn sealed_copy() -> std::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(rustix::fs::memfd_create("rbuild", flags)?);
+    copy(&mut File::open("/proc/self/exe")?, &mut file)?;
+    file.rewind()?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    // A file that is open for writing cannot be executed.
+    let read_only = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok(read_only.into())
+}

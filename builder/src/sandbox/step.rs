@@ -1,0 +1,138 @@
+//! The inside of a step, from the fork to the program: the order of things.
+//!
+//! Runs as process 1 of the step's process namespace, with every privilege of the server. Each
+//! part takes some away, so the order matters: mounts need the host's root, `pivot_root` loses it,
+//! seccomp needs `CAP_SYS_ADMIN`, changing the user loses that.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
+use rustix::process::Signal;
+use rustix::thread::LinkNameSpaceType;
+
+use super::error::{Doing, Failure};
+use super::exec::{self, Program};
+use super::mounts::{self, Stage};
+use super::user::{self, User};
+use super::wire::{self, Network, Report, Request, Stdio};
+use super::{caps, root, sys, target, terminal};
+
+/// Makes the sandbox and becomes the program, or tells `report` why not.
+pub fn run(request: Request, mut fds: Vec<OwnedFd>, report: &OwnedFd) -> ! {
+    let failure = match prepare(&request, &mut fds, report) {
+        Ok(program) => program.become_it(),
+        Err(failure) => failure,
+    };
+    let _ = wire::report(report, &Report::Failed(failure), &[]);
+    sys::exit_now(127)
+}
+
+fn prepare(request: &Request, fds: &mut [OwnedFd], report: &OwnedFd) -> Result<Program, Failure> {
+    start_clean()?;
+    join_network(request, fds)?;
+    rustix::system::sethostname(request.hostname.as_bytes()).doing(|| "set the host name")?;
+    let stage = Stage::new(request)?;
+    let root = root::attach(request, fds, &stage)?;
+    mounts::mount_all(request, fds, &stage, &root, report)?;
+    connect(request, fds, root.as_fd(), report)?;
+    root::pivot(&root)?;
+    let user = user::resolve(root.as_fd(), &request.user)?;
+    enter_directory(root.as_fd(), &request.cwd)?;
+    let program = Program::new(&request.args, &request.env, &user)?;
+    drop_privileges(request, &user)?;
+    Ok(program)
+}
+
+/// Leaves behind what a process inherits and a step must not: the session, signals, the mask.
+fn start_clean() -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "tie the step to the server")?;
+    rustix::process::setsid().doing(|| "start a session")?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    sys::reset_signals();
+    // The standard streams are replaced; nothing else of the host lives past the program's start.
+    sys::close_on_exec_from(3).doing(|| "mark the host's descriptors")
+}
+
+fn join_network(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {
+    match request.network {
+        Network::Host => Ok(()),
+        Network::None => rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
+            .and_then(sys::loopback_up)
+            .doing(|| "switch the loopback device on"),
+        Network::Join { fd } => {
+            let network = fd_at(fds, fd)?;
+            let kind = Some(LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(network, kind)
+                .doing(|| "join the build's network")
+        }
+    }
+}
+
+/// The descriptor that a request names by its place.
+pub fn fd_at(fds: &[OwnedFd], index: usize) -> Result<BorrowedFd<'_>, Failure> {
+    fds.get(index)
+        .map(AsFd::as_fd)
+        .ok_or_else(|| Failure::setup("find a descriptor of the request", Errno::BADF))
+}
+
+/// Puts the standard streams in place.
+fn connect(
+    request: &Request,
+    fds: &[OwnedFd],
+    root: BorrowedFd<'_>,
+    report: &OwnedFd,
+) -> Result<(), Failure> {
+    match request.stdio {
+        Stdio::Piped { output } => {
+            let null = target::open_in(root, "dev/null", rustix::fs::OFlags::RDONLY)
+                .doing(|| "open `/dev/null`")?;
+            let output = fd_at(fds, output)?;
+            set_streams([null.as_fd(), output, output])
+        }
+        Stdio::Inherit { input, output, error } => {
+            set_streams([fd_at(fds, input)?, fd_at(fds, output)?, fd_at(fds, error)?])
+        }
+        Stdio::Terminal { rows, columns } => {
+            let slave = terminal::open_inside(root, report, rows, columns)?;
+            set_streams([slave.as_fd(), slave.as_fd(), slave.as_fd()])
+        }
+    }
+}
+
+fn set_streams([input, output, error]: [BorrowedFd<'_>; 3]) -> Result<(), Failure> {
+    rustix::stdio::dup2_stdin(input)
+        .and_then(|()| rustix::stdio::dup2_stdout(output))
+        .and_then(|()| rustix::stdio::dup2_stderr(error))
+        .doing(|| "set the standard streams")
+}
+
+/// Opens the working directory inside the root, whatever its name leads to, and checks that it is
+/// there: `/proc/self/fd/N` must not lead to a directory of the host.
+fn enter_directory(root: BorrowedFd<'_>, cwd: &str) -> Result<(), Failure> {
+    let failed = |errno: Errno| Failure::Cwd { path: cwd.into(), errno: errno.raw_os_error() };
+    let directory =
+        target::open_in(root, cwd, rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY)
+            .map_err(failed)?;
+    rustix::process::fchdir(directory).map_err(failed)?;
+    match rustix::process::getcwd(Vec::new()) {
+        Ok(path) if path.as_bytes().starts_with(b"/") => Ok(()),
+        Ok(_) => Err(failed(Errno::NOENT)),
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// The last steps to an ordinary process of the image's user.
+fn drop_privileges(request: &Request, user: &User) -> Result<(), Failure> {
+    if !matches!(request.stdio, Stdio::Inherit { .. }) {
+        exec::give_streams_to(user);
+    }
+    caps::limit_bounding_set().doing(|| "drop capabilities")?;
+    caps::become_user(user, request.privilege.ids)?;
+    caps::keep_defaults(user).doing(|| "drop capabilities")?;
+    // Changing the user has cleared it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "tie the step to the server")
+}

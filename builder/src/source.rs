@@ -1,0 +1,5 @@
+//! Where a build's inputs come from.
+
+pub mod context;
+pub mod image;
+pub mod sniff;
