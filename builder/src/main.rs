@@ -6,6 +6,8 @@ mod registry;
 mod sandbox;
 #[allow(dead_code)]
 mod source;
+#[allow(dead_code)]
+mod worker;
 
 fn main() {
     sandbox::init_hook();

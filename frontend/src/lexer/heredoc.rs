@@ -170,3 +170,6 @@ impl Iterator for Scanner<'_> {
         Some((at, ch, place))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,3 +54,6 @@ pub(crate) fn split_quoted(text: &Text, escape: Escape) -> Vec<Text> {
     words.extend(start.map(|from| text.slice(from..text.as_str().len())));
     words
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use crate::stage::reach::{Reach, Step};
 use crate::stage::{Bases, ResolvedBase, StageBase, StageGraph};
 
 use super::Declared;
+use super::path;
 use super::title::Titles;
 
 /// The stages that are lowered and those that are still to be.
@@ -127,6 +128,9 @@ impl StageLowering<'_, '_> {
             }
         }
         let runtime = &mut self.state.config.config;
+        if !runtime.working_dir.is_empty() {
+            runtime.working_dir = path::workdir("/", &runtime.working_dir);
+        }
         if !runtime.env_pairs().any(|(name, _)| name == "PATH") {
             runtime.set_env("PATH", DEFAULT_PATH);
         }
