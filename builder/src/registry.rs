@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use config::Registries;
 use credential::Credentials;
+pub use reference::Reference;
 use retry::Patience;
 use transport::{Notify, Transport};
 
@@ -63,4 +64,4 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,7 @@
 //! what is not there.
 //!
 //! Here is the file itself: opening it, its tables, what is done when it is damaged. The
-//! statements are with the things they speak of: `layers`, `blobs` and `memos` below, records in
+//! statements are with the things they speak of: `layers`, `blobs` and `files` below, records in
 //! `record`.
 
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use crate::fs::{self, FsError};
 
 mod blobs;
 mod columns;
+mod files;
 mod images;
 mod layers;
-mod memos;
 mod records;
 mod used;
 
@@ -30,7 +30,6 @@ pub use blobs::BlobSource;
 pub(crate) use columns::{bytes, nanoseconds, now, size, time};
 pub use layers::Form;
 pub(crate) use layers::LayerRow;
-pub use memos::Memo;
 pub(crate) use records::{Doomed, RecordRow};
 
 /// Why the record index did not answer.

@@ -8,10 +8,10 @@
 //! in the middle leaves bytes without rows, which the next pruning removes.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::db::{DbError, Doomed};
+use crate::db::{DbError, Doomed, nanoseconds};
 use crate::fs::{self, FsError};
 use crate::images::ImageError;
 use crate::lock::Mode;
@@ -86,11 +86,9 @@ pub enum PruneError {
 /// How often to look whether the others have left.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Logs older than this go with any pruning.
-const LOGS_STAY: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// So do bytes that only save time, when they were not written anew for so long.
-const MEMOS_STAY: i64 = 30 * 24 * 3_600_000_000_000;
+/// What only explains or saves time stays for so long when a size is kept: logs, stat caches,
+/// lists of files.
+const STAYS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Store {
     /// What is in the store.
@@ -182,18 +180,25 @@ fn remove_leftovers(root: &Root, what: Prune) -> Result<(), PruneError> {
     for stray in stray_layers(root)? {
         fs::remove_tree(&stray)?;
     }
-    let logs = root.path.join("logs");
-    for name in fs::list(&logs)? {
-        let log = logs.join(name);
-        if !matches!(what, Prune::ToSize(_)) || fs::age(&log)? > LOGS_STAY {
-            fs::remove_tree(&log)?;
+    let stays = match what {
+        Prune::ToSize(_) => STAYS,
+        Prune::Unreferenced | Prune::Everything => Duration::ZERO,
+    };
+    for folder in ["logs", "stat"] {
+        remove_old(&root.path.join(folder), stays)?;
+    }
+    let before = nanoseconds(SystemTime::now() - stays);
+    root.or_warn(root.db.delete_file_lists(before).and_then(|()| root.db.shrink()));
+    Ok(())
+}
+
+fn remove_old(folder: &Path, stays: Duration) -> Result<(), FsError> {
+    for name in fs::list(folder)? {
+        let file = folder.join(name);
+        if fs::age(&file)? >= stays {
+            fs::remove_tree(&file)?;
         }
     }
-    let before = match what {
-        Prune::ToSize(_) => crate::db::now() - MEMOS_STAY,
-        Prune::Unreferenced | Prune::Everything => i64::MAX,
-    };
-    root.or_warn(root.db.delete_memos(before).and_then(|()| root.db.shrink()));
     Ok(())
 }
 

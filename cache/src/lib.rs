@@ -5,6 +5,7 @@ mod blob;
 mod check;
 mod db;
 pub mod digest;
+mod erofs;
 #[cfg(test)]
 mod fixture;
 mod fs;
@@ -22,7 +23,7 @@ pub mod tree;
 
 pub use blob::{BlobReadError, BlobWriteError, BlobWriter, Blobs};
 pub use check::{Damage, Report};
-pub use db::{BlobSource, DbError, Form, Memo};
+pub use db::{BlobSource, DbError, Form};
 pub use digest::{ContentDigest, Digest};
 pub use fs::FsError;
 pub use gc::{BlobUsage, LayerUsage, Prune, PruneError, Pruned, RecordUsage, Usage, UsageError};

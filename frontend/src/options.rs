@@ -25,7 +25,18 @@ pub struct Options {
     pub proxies: Vec<(String, String)>,
     /// The host name that steps see.
     pub hostname: String,
-    /// `SOURCE_DATE_EPOCH`, seconds since 1970. It reaches steps only as a build argument that is
-    /// declared.
+    /// `SOURCE_DATE_EPOCH`, seconds since 1970. It is a build argument like any other: it reaches
+    /// steps only where it is declared.
     pub epoch: Option<i64>,
 }
+
+impl Options {
+    /// What the user gives for an argument that is declared.
+    pub(crate) fn build_arg(&self, name: &str) -> Option<String> {
+        let epoch = || self.epoch.filter(|_| name == EPOCH).map(|epoch| epoch.to_string());
+        self.build_args.get(name).cloned().or_else(epoch)
+    }
+}
+
+/// <https://reproducible-builds.org/docs/source-date-epoch/>
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -1,11 +1,11 @@
 //! Dockerfile text to [`Ast`] and diagnostics. Never fails, never stops at the first error.
 //!
 //! The whole language is understood here, whatever of it the builder can do. Questions which need
-//! variables,
-//! stages or images are left to lowering. One file below per kind of instruction.
+//! variables, stages or images are left to lowering. One file below per kind of instruction.
 
 mod arg;
 mod command;
+mod duration;
 mod flags;
 mod from;
 mod healthcheck;
@@ -23,7 +23,8 @@ mod unknown;
 
 use crate::ast::{Ast, Heredoc, Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::lexer::{Lexer, Line, Unterminated, heredoc};
+use crate::lexer::heredoc::{self, Certainty};
+use crate::lexer::{Lexer, Line, Unterminated};
 use crate::source::{Source, Span};
 
 use keyword::Keyword;
@@ -116,23 +117,23 @@ impl<'a> Parser<'a> {
         if !statement.can_hold_heredocs() {
             return Vec::new();
         }
-        heredoc::announced(&line.text).into_iter().map(|word| self.heredoc(word)).collect()
+        self.announced(&line.text)
     }
 
-    /// Passes over heredocs of an instruction that is misspelt.
-    fn pass_heredocs(&mut self, line: &Text) {
-        for word in heredoc::announced(line) {
-            self.heredoc(word);
+    fn announced(&mut self, line: &Text) -> Vec<Heredoc> {
+        heredoc::announced(line).into_iter().filter_map(|word| self.heredoc(word)).collect()
+    }
+
+    fn heredoc(&mut self, word: heredoc::Word) -> Option<Heredoc> {
+        if word.certainty == Certainty::IfTerminated && !self.lexer.has_end(&word) {
+            return None;
         }
-    }
-
-    fn heredoc(&mut self, word: heredoc::Word) -> Heredoc {
         let body = self.lexer.heredoc_body(&word).unwrap_or_else(|unterminated| {
             self.parsed.diagnostics.push(self.unterminated(&word, &unterminated));
             Text::default()
         });
-        let heredoc::Word { text, name, expansion, tabs, fd } = word;
-        Heredoc { word: text, name, expansion, tabs, fd, body }
+        let heredoc::Word { text, name, expansion, tabs, fd, .. } = word;
+        Some(Heredoc { word: text, name, expansion, tabs, fd, body })
     }
 
     fn unterminated(&self, word: &heredoc::Word, found: &Unterminated) -> Diagnostic {

@@ -14,11 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rbuild_cache::Digest;
 use rbuild_solver::op::Platform;
 
-use crate::ast::{Ast, Base, Escape, Instruction, Kind};
+use crate::ast::{Ast, Base, Escape, Instruction, Kind, Text};
 use crate::config::ImageConfig;
 use crate::diagnostic::Diagnostic;
-use crate::expand::Style;
+use crate::expand::{Expanded, Style};
 use crate::options::Options;
+use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
 use crate::source::{Source, Span};
 
@@ -166,19 +167,13 @@ impl StageGraph {
                 from.image.span(),
                 format!("`{}` names no image: it is empty", from.image),
             );
-            return Err(Box::new(with_unset(error, &image.unset)));
+            return Err(Box::new(self.with_unset(error, &image.unset)));
         }
         stage.base = self.base(&image.text);
         if let Some(text) = &from.platform {
             let platform = expand(style, text, &self.globals)?;
-            stage.platform = Platform::parse(&platform.text).ok_or_else(|| {
-                let message = format!("`{}` is not a platform", platform.text);
-                let error = Diagnostic::error("bad-platform", text.span(), message);
-                match platform.unset.is_empty() {
-                    true => error.with_help("write `os/arch[/variant]`, such as `linux/amd64`"),
-                    false => with_unset(error, &platform.unset),
-                }
-            })?;
+            stage.platform = Platform::parse(&platform.text)
+                .ok_or_else(|| self.bad_platform(text, &platform))?;
         }
         Ok(stage)
     }
@@ -204,15 +199,29 @@ impl StageGraph {
             None => StageBase::Image(name.to_owned()),
         }
     }
-}
 
-/// Says which variables made a value empty.
-fn with_unset(error: Diagnostic, unset: &BTreeSet<String>) -> Diagnostic {
-    match unset.first() {
-        None => error,
-        Some(name) => error.with_help(format!(
-            "`{name}` is not set: declare it with `ARG {name}=..` before the first FROM, \
-             or give `--build-arg {name}=..` to an `ARG {name}` there"
-        )),
+    fn bad_platform(&self, text: &Text, platform: &Expanded) -> Diagnostic {
+        let error = |message| Diagnostic::error("bad-platform", text.span(), message);
+        if platform.text.is_empty() {
+            let error = error(format!("`{text}` names no platform: it is empty"));
+            return self.with_unset(error, &platform.unset);
+        }
+        error(format!("`{}` is not a platform", platform.text))
+            .with_help("write `os/arch[/variant]`, such as `linux/amd64`")
+    }
+
+    /// Says which variable made a value empty.
+    fn with_unset(&self, error: Diagnostic, unset: &BTreeSet<String>) -> Diagnostic {
+        let Some(name) = unset.first() else { return error };
+        if self.declared.contains(name) {
+            return error.with_help(format!(
+                "`{name}` has no value: give `--build-arg {name}=VALUE` or write `ARG {name}=VALUE`"
+            ));
+        }
+        let known = self.globals.pairs().iter().map(|(known, _)| known.as_str());
+        error.with_help(match nearest(name, known) {
+            Some(known) => format!("did you mean `${known}`?"),
+            None => format!("declare it before the first FROM: `ARG {name}=VALUE`"),
+        })
     }
 }

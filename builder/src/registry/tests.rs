@@ -3,7 +3,7 @@
 mod pull;
 mod push;
 mod real;
-mod server;
+pub(crate) mod server;
 mod token;
 
 use std::path::{Path, PathBuf};

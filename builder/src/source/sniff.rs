@@ -60,7 +60,7 @@ fn is_header(block: &[u8; 512]) -> bool {
     let field = field.trim_matches([' ', '\0']);
     let Ok(claimed) = u32::from_str_radix(field, 8) else { return false };
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-    block[0] != 0 && claimed == sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
+    claimed == sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
 }
 
 fn fill(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {

@@ -88,10 +88,6 @@ impl Db {
         self.read(|c| select(c, "ORDER BY id", &[]))
     }
 
-    pub(crate) fn set_diff_id(&self, id: &LayerId, diff_id: &Digest) -> Result<(), DbError> {
-        self.change_layer("UPDATE layers SET diff_id = ? WHERE id = ?", &[diff_id, id])
-    }
-
     pub(crate) fn set_content(&self, id: &LayerId, content: &ContentDigest) -> Result<(), DbError> {
         self.change_layer("UPDATE layers SET content = ? WHERE id = ?", &[content, id])
     }
@@ -110,15 +106,6 @@ impl Db {
     pub(crate) fn has_unsettled(&self, boot: &str) -> Result<bool, DbError> {
         self.read(|c| {
             c.prepare_cached("SELECT 1 FROM layers WHERE boot = ? LIMIT 1")?.exists([boot])
-        })
-    }
-
-    /// Forgets a layer and the tars made of it.
-    pub(crate) fn delete_layer(&self, id: &LayerId) -> Result<(), DbError> {
-        self.write(|t| {
-            t.prepare_cached("DELETE FROM tars WHERE layer = ?")?.execute([id])?;
-            t.prepare_cached("DELETE FROM layers WHERE id = ?")?.execute([id])?;
-            Ok(())
         })
     }
 

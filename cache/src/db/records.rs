@@ -72,7 +72,7 @@ impl Db {
             t.execute_batch(
                 "DELETE FROM records; DELETE FROM tars; DELETE FROM layers; DELETE FROM blobs; \
                  DELETE FROM compressed; DELETE FROM blob_sources; DELETE FROM resolutions; \
-                 DELETE FROM images; DELETE FROM memos;",
+                 DELETE FROM images; DELETE FROM file_lists;",
             )
         })
     }

@@ -51,10 +51,10 @@ fn what_a_reference_named_and_where_blobs_are_is_remembered() {
 }
 
 #[test]
-fn memos_of_two_kinds_do_not_mix() {
+fn a_slot_has_one_list_of_files() {
     let (_dir, store) = store();
-    store.records().put_memo(Memo::Files, "x", b"1").unwrap();
-    store.records().put_memo(Memo::Files, "x", b"2").unwrap();
-    assert_eq!(store.records().memo(Memo::Files, "x").unwrap(), b"2");
-    assert_eq!(store.records().memo(Memo::Stat, "x"), None);
+    assert_eq!(store.records().file_list("app 2"), None);
+    store.records().put_file_list("app 2", b"1").unwrap();
+    store.records().put_file_list("app 2", b"2").unwrap();
+    assert_eq!(store.records().file_list("app 2").unwrap(), b"2");
 }

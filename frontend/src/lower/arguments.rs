@@ -6,7 +6,7 @@ use crate::ast::{Arg, Kind};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::expand::Variables as _;
-use crate::options::Options;
+use crate::options::{EPOCH, Options};
 use crate::scope::Fallible;
 use crate::stage::StageGraph;
 use crate::stage::reach::Reach;
@@ -19,8 +19,7 @@ use super::stage::StageLowering;
 const NEVER_IN_STEPS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// Arguments that mean something without being declared.
-const FOR_THE_BUILDER: [&str; 3] =
-    ["SOURCE_DATE_EPOCH", "BUILDKIT_SYNTAX", super::run::HOSTNAME_ARGUMENT];
+const FOR_THE_BUILDER: [&str; 3] = [EPOCH, "BUILDKIT_SYNTAX", super::run::HOSTNAME_ARGUMENT];
 
 /// Proxy variables, in lower case.
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
@@ -48,8 +47,8 @@ impl StageLowering<'_, '_> {
 
     fn arg_value(&self, arg: &Arg) -> Fallible<Option<String>> {
         let name = arg.name.as_str();
-        match (self.lowering.options.build_args.get(name), &arg.value) {
-            (Some(given), _) => Ok(Some(given.clone())),
+        match (self.lowering.options.build_arg(name), &arg.value) {
+            (Some(given), _) => Ok(Some(given)),
             (None, Some(text)) => Ok(Some(self.word(text)?)),
             (None, None) => Ok(self.lowering.stages.globals.get(name).map(str::to_owned)),
         }
@@ -113,9 +112,11 @@ pub(super) fn unused(
     if unused.is_empty() {
         return None;
     }
-    let (noun, verb) = if unused.len() == 1 { ("argument", "has") } else { ("arguments", "have") };
-    let message =
-        format!("build {noun} {} {verb} no effect: no ARG declares it", unused.join(", "));
+    let names = unused.join(", ");
+    let message = match unused.len() {
+        1 => format!("build argument {names} has no effect: no ARG declares it"),
+        _ => format!("build arguments {names} have no effect: no ARG declares them"),
+    };
     let span = stages.stages[stages.target].span.clone();
     Some(Diagnostic::warning("unused-build-arg", span, message))
 }

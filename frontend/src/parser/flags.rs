@@ -1,8 +1,7 @@
 //! The `--name=value` words between a keyword and its arguments.
 //!
 //! Quotes and backslashes are taken off here, with `\` whatever the escape directive says; what
-//! remains may hold
-//! variables that lowering expands.
+//! remains may hold variables that lowering expands.
 
 use crate::ast::{Text, TextBuilder};
 use crate::diagnostic::Diagnostic;

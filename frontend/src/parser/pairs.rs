@@ -39,7 +39,8 @@ fn assigned(word: &Text) -> Option<Pair> {
     Some(Pair { key: word.slice(0..equals), value })
 }
 
-/// One finding for an instruction: what follows a word that went wrong is wrong for the same reason.
+/// One finding for an instruction: what follows a word that went wrong is wrong for the same
+/// reason.
 fn first_wrong(words: &[Text]) -> Option<Diagnostic> {
     let wrong = words.iter().position(|word| assigned(word).is_none())?;
     let word = &words[wrong];

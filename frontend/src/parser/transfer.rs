@@ -68,10 +68,9 @@ fn missing(words: &[Text]) -> &'static str {
 fn words(args: &Text, keyword: Keyword, context: &mut Context<'_>) -> Option<Vec<Text>> {
     match json::parse(args) {
         Json::Array(words) => {
-            for word in words.iter().filter(|word| heredoc::parse(word).is_some()) {
-                context.report(heredoc_in_json(word));
-            }
-            Some(words)
+            let heredoc = words.iter().find(|word| heredoc::parse(word).is_some());
+            context.diagnostics.extend(heredoc.map(heredoc_in_json));
+            heredoc.is_none().then_some(words)
         }
         Json::NotStrings => {
             context.report(json::not_strings(args));
@@ -127,9 +126,13 @@ fn heredoc_in_json(word: &Text) -> Diagnostic {
 }
 
 fn blank_in_name(word: &Text) -> Diagnostic {
-    let message = "a file's name from a heredoc cannot have blanks";
-    Diagnostic::error("heredoc-name", word.span(), message)
-        .with_help("write it to a name without blanks, then move it with `RUN`")
+    let message = "the word of a heredoc cannot have blanks here";
+    let error = Diagnostic::error("heredoc-name", word.span(), message);
+    let spaced = word.as_str().split_once("<<").is_some_and(|(_, name)| name.starts_with(' '));
+    match spaced {
+        true => error.with_help("remove the blanks behind `<<`"),
+        false => error.with_help("take a word without blanks"),
+    }
 }
 
 fn heredoc_dest(dest: &Text, heredocs: &[Heredoc]) -> Diagnostic {

@@ -45,7 +45,7 @@ impl Parser<'_> {
             self.seen.push(super::order::Seen::new(Keyword::From, word.span()));
         }
         if let Some(Keyword::Run | Keyword::Copy | Keyword::Add) = near {
-            self.pass_heredocs(&statement.args);
+            self.announced(&statement.args);
         }
         let mut error = unknown(word);
         if near.is_none() {
@@ -74,7 +74,11 @@ impl Parser<'_> {
             if !matches!(above.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_)) {
                 return Some("only `RUN`, `COPY` and `ADD` take heredocs".to_owned());
             }
-            Some(format!("`{almost}` in line {line} is no heredoc: set `<<NAME` apart by blanks"))
+            let advice = match almost.contains("<<- ") {
+                true => "remove the blank behind `<<-`",
+                false => "put a blank before `<<`",
+            };
+            Some(format!("`{almost}` in line {line} is no heredoc: {advice}"))
         } else if text.ends_with(escape) {
             Some(format!("line {line} ends with two `{escape}`: for a continuation write one"))
         } else if line + 1 == here && can_continue(&above.kind) {

@@ -62,8 +62,8 @@ pub(super) fn globals(
 }
 
 fn value(arg: &Arg, escape: Escape, options: &Options, scope: &Scope) -> Fallible<Option<String>> {
-    match (options.build_args.get(arg.name.as_str()), &arg.value) {
-        (Some(given), _) => Ok(Some(given.clone())),
+    match (options.build_arg(arg.name.as_str()), &arg.value) {
+        (Some(given), _) => Ok(Some(given)),
         (None, Some(text)) => Ok(Some(expand(Style::word(escape.char()), text, scope)?.text)),
         (None, None) => Ok(None),
     }

@@ -88,9 +88,20 @@ pub(crate) fn is_remote(path: &Text) -> bool {
     is_address(path.as_str())
 }
 
-/// Whether a source is an address rather than a path of the build context.
+/// Whether a source is an address rather than a path of the build context: a URL, or what `ssh` calls
+/// `user@host:path`.
 pub(crate) fn is_address(path: &str) -> bool {
-    ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|start| path.starts_with(start))
+    let schemes = ["http://", "https://", "git://", "ssh://"];
+    schemes.iter().any(|scheme| path.starts_with(scheme)) || is_ssh_path(path)
+}
+
+fn is_ssh_path(path: &str) -> bool {
+    let of_name = |part: &str, more: char| {
+        let belongs = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == more;
+        !part.is_empty() && part.chars().all(belongs)
+    };
+    let host = path.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?.0)));
+    host.is_some_and(|(user, host)| of_name(user, '_') && of_name(host, '.'))
 }
 
 fn set(flag: Option<&Spanned<bool>>) -> Option<Span> {

@@ -1,7 +1,9 @@
 //! What can go wrong with base images.
 
-use rbuild_cache::{BlobReadError, BlobWriteError, ClaimError, DbError, Digest, ImageError as StoreImageError};
 use rbuild_cache::layer::ImportError;
+use rbuild_cache::{
+    BlobReadError, BlobWriteError, ClaimError, DbError, Digest, ImageError as StoreImageError,
+};
 
 use crate::registry::error::RegistryError;
 
@@ -27,7 +29,7 @@ pub enum ImageError {
         /// The blob.
         layer: Digest,
         /// Why not.
-        source: ImportError,
+        source: Box<ImportError>,
     },
     /// The thread that unpacks a layer is gone.
     #[error("unpacking the layer {layer} of `{reference}` was given up")]

@@ -217,7 +217,7 @@ pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// The path for people.
 pub fn absolute(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path))
+    format!("/{}", String::from_utf8_lossy(path).trim_start_matches('/'))
 }
 
 /// The root and every directory above `path`, from the top.

@@ -329,6 +329,8 @@ fn pax_headers_are_heard() {
     header.set_path("short").unwrap();
     header.set_size(1);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_cksum();
     builder.append(&header, &b"x"[..]).unwrap();
     let context = Disk::new(&[]);

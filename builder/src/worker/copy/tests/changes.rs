@@ -23,9 +23,12 @@ fn copy_after(lines: &[&str], change: impl FnOnce(&Path)) -> Result<(Memory, Cop
     Ok((memory, copied))
 }
 
+/// A change, and the files that it is reported for.
+type Row = (&'static str, fn(&Path), &'static [&'static str]);
+
 #[test]
 fn a_change_is_reported_and_what_is_copied_is_whole() {
-    let rows: [(&str, fn(&Path), &[&str]); 4] = [
+    let rows: &[Row] = &[
         ("nothing", |_| {}, &[]),
         ("other bytes", |root| fs::write(root.join("d/f"), "eno").unwrap(), &["d/f"]),
         ("longer", |root| fs::write(root.join("d/f"), "one and more").unwrap(), &["d/f"]),
@@ -33,7 +36,7 @@ fn a_change_is_reported_and_what_is_copied_is_whole() {
     ];
     for (case, change, expected) in rows {
         let (memory, copied) = copy_after(&["d/f=one", "g=two"], change).unwrap();
-        assert_eq!(copied.changed, expected, "{case}");
+        assert_eq!(copied.changed, *expected, "{case}");
         assert!(memory.lines().contains(&"f 0644 0:0 g=two".to_owned()), "{case}");
     }
 }

@@ -89,12 +89,14 @@ impl Sink for Memory {
         let parent = self.entries.get(parent);
         let top = !path.contains(&b'/');
         assert!(top || parent.is_some_and(|(entry, _)| is_dir(&entry.kind)), "{entry:?}");
-        if !is_dir(&entry.kind) {
+        if self.entries.get(path).is_some_and(|(old, _)| is_dir(&old.kind)) && !is_dir(&entry.kind)
+        {
             let below = [path.as_slice(), b"/"].concat();
             self.entries.retain(|path, _| !path.starts_with(&below));
         }
         let mut bytes = Vec::new();
         match entry.kind {
+            Kind::File { size: 0 } => {}
             Kind::File { size } => {
                 let cause = |cause| WriteError::Add { path: absolute(path), cause };
                 let mut data = data.expect("the bytes of a file");
