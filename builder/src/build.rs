@@ -39,7 +39,7 @@ pub fn build(
     session: &Session,
     progress: &Progress,
 ) -> Result<Built, BuildError> {
-    let context = open_context(options, session, progress)?;
+    let context = open_context(options, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = read(&source, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
@@ -53,13 +53,10 @@ pub fn build(
     finished.write(options, session, &images, progress)
 }
 
-fn open_context(
-    options: &BuildOptions,
-    session: &Session,
-    progress: &Progress,
-) -> Result<BuildContext, BuildError> {
+fn open_context(options: &BuildOptions, progress: &Progress) -> Result<BuildContext, BuildError> {
     let phase = progress.phase("[internal] load build definition");
-    let context = BuildContext::open(&options.context, options.file.as_deref(), &mut std::io::stdin())?;
+    let context =
+        BuildContext::open(&options.context, options.file.as_deref(), &mut std::io::stdin())?;
     phase.done();
     Ok(context)
 }
@@ -99,8 +96,7 @@ fn resolve(
         };
         let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
         for (request, resolved) in missing.into_iter().zip(resolved) {
-            let resolved =
-                resolved.map_err(|error| BuildError::base(&request, error, source))?;
+            let resolved = resolved.map_err(|error| BuildError::base(&request, error, source))?;
             bases.insert((request.reference, request.platform), resolved);
         }
     }

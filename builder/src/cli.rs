@@ -23,7 +23,12 @@ use crate::exit::Exit;
 
 /// Builds OCI images from Dockerfiles: no daemon, root or rootless.
 #[derive(Debug, Parser)]
-#[command(name = "rbuild", version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "rbuild",
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 #[command(after_help = help::AFTER)]
 struct Cli {
     #[command(subcommand)]

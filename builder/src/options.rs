@@ -148,8 +148,7 @@ struct Fields {
 impl Fields {
     fn read(text: &str) -> Result<Fields, OutputError> {
         let syntax = || OutputError::Syntax(text.to_owned());
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let record = reader.records().next().ok_or_else(syntax)?.map_err(|_| syntax())?;
         let mut fields = BTreeMap::new();
         for field in &record {
@@ -168,8 +167,7 @@ impl Fields {
             }
             "registry" => vec![Output::Registry],
             "oci" => {
-                let shape =
-                    if self.bool("tar", true)? { Shape::Archive } else { Shape::Folder };
+                let shape = if self.bool("tar", true)? { Shape::Archive } else { Shape::Folder };
                 let dest = self.dest()?;
                 if shape == Shape::Folder && dest == Dest::Stdout {
                     return Err(OutputError::NoStdout("oci,tar=false".into()));

@@ -18,8 +18,7 @@ use std::time::SystemTime;
 use rbuild_cache::stat::StatCache;
 use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
 use rbuild_cache::{
-    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
-    View,
+    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store, View,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -64,7 +63,7 @@ pub struct BuildWorker<'a> {
 #[derive(Default)]
 pub struct Known {
     views: Mutex<HashMap<Snapshot, (Tree, Arc<View>)>>,
-    contents: Mutex<HashMap<(Snapshot, Selector), ContentDigest>>,
+    contents: Mutex<HashMap<(Snapshot, PathSelector), ContentDigest>>,
     /// Results that do not have the content that their key says: a file changed while it was
     /// copied. Neither they nor what is made on them is recorded.
     unsteady: Mutex<Vec<Snapshot>>,
@@ -92,10 +91,13 @@ impl Worker for BuildWorker<'_> {
     fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
         match (output, selector) {
             (Output::Context, Selector::Paths(paths)) => self.context_content(paths),
-            (Output::Context, Selector::Whole) => self.context_content(&PathSelector::whole()),
+            (Output::Context, Selector::Whole) => {
+                let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
+                self.context_content(&all)
+            }
             (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
-            (Output::Snapshot(snapshot), Selector::Paths(_)) => {
-                self.selected_content(snapshot, selector)
+            (Output::Snapshot(snapshot), Selector::Paths(paths)) => {
+                self.selected_content(snapshot, paths)
             }
         }
     }
@@ -176,13 +178,12 @@ impl BuildWorker<'_> {
     fn selected_content(
         &self,
         snapshot: &Snapshot,
-        selector: &Selector,
+        paths: &PathSelector,
     ) -> Result<ContentDigest, WorkError> {
-        let known = (snapshot.clone(), selector.clone());
+        let known = (snapshot.clone(), paths.clone());
         if let Some(content) = lock(&self.known.contents).get(&known) {
             return Ok(*content);
         }
-        let Selector::Paths(paths) = selector else { return self.stack_content(snapshot) };
         let content = self.tree(snapshot)?.select(paths)?.digest(&StatCache::none())?;
         lock(&self.known.contents).insert(known, content);
         Ok(content)

@@ -12,8 +12,8 @@ use rbuild_solver::solve::SolveError;
 
 use crate::cli::Failure;
 use crate::exit::Exit;
-use crate::progress;
 use crate::export::{AssembleError, FilesError, LayoutError};
+use crate::progress;
 use crate::source::context::ContextError;
 use crate::source::images::ImagesError;
 use crate::worker::WorkError;

@@ -84,8 +84,7 @@ fn confirmed(what: Prune) -> Result<bool, Failure> {
 /// `rbuild du`
 pub fn du(args: &DuArgs) -> Result<Exit, Failure> {
     let session = Session::open()?;
-    let usage =
-        session.store.usage().map_err(|error| Failure::new(Exit::Machine, &error, None))?;
+    let usage = session.store.usage().map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     let mut rows = Vec::new();
     for record in &usage.records {
         let took = format!("{:.1}s", record.took.as_secs_f64());
@@ -159,7 +158,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_units() {
-        let rows = [("512", 512), ("1kB", 1000), ("20GB", 20_000_000_000), ("1.5GiB", 1_610_612_736)];
+        let rows =
+            [("512", 512), ("1kB", 1000), ("20GB", 20_000_000_000), ("1.5GiB", 1_610_612_736)];
         for (text, expected) in rows {
             assert_eq!(bytes(text).ok(), Some(expected), "{text}");
         }

@@ -47,8 +47,7 @@ pub fn login(args: &LoginArgs) -> Result<Exit, Failure> {
         (None, false) => asked("Password: ", Echo::Off)?,
     };
     let runtime = runtime()?;
-    let registries =
-        Registries::load().map_err(|error| Failure::new(Exit::Usage, &error, None))?;
+    let registries = Registries::load().map_err(|error| Failure::new(Exit::Usage, &error, None))?;
     let kept = runtime
         .block_on(login::login(registries, &args.registry, &user, &password))
         .map_err(|error| Failure::new(Exit::Machine, &error, error.help()))?;

@@ -60,7 +60,7 @@ pub struct Args {
 
 /// Runs the command; what it wrote is gone afterwards.
 pub fn main(args: Args) -> Result<Exit, Failure> {
-    run(args).map_err(|failure| Failure { exit: Exit::Step(NOT_RUN), ..failure })
+    run(args).map_err(|failure| failure.ending_with(Exit::Step(NOT_RUN)))
 }
 
 fn run(args: Args) -> Result<Exit, Failure> {

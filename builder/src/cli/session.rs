@@ -35,8 +35,9 @@ pub struct Failure {
 impl Session {
     /// Enters the isolation and opens the store. Has to come before any thread is started.
     pub fn open() -> Result<Session, Failure> {
-        let isolation = sandbox::enter()
-            .map_err(|error| Failure::new(Exit::Machine, &error, error.help().map(str::to_owned)))?;
+        let isolation = sandbox::enter().map_err(|error| {
+            Failure::new(Exit::Machine, &error, error.help().map(str::to_owned))
+        })?;
         let store = Store::open(&store_root(&isolation)?)
             .map_err(|error| Failure::new(Exit::Machine, &error, store_help(&error)))?;
         let runtime = runtime()?;
@@ -143,6 +144,11 @@ impl Failure {
     /// A report that is written already.
     pub fn rendered(exit: Exit, report: String) -> Failure {
         Failure { exit, report }
+    }
+
+    /// The same, ending the program in another way.
+    pub fn ending_with(self, exit: Exit) -> Failure {
+        Failure { exit, ..self }
     }
 
     /// What is printed.

@@ -120,8 +120,7 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
         let names = text.parse::<Reference>().into_iter();
         found.push((Image::stored(&image), names.collect::<Vec<_>>()));
     }
-    let named: Vec<Named<'_>> =
-        found.iter().map(|(image, names)| Named { image, names }).collect();
+    let named: Vec<Named<'_>> = found.iter().map(|(image, names)| Named { image, names }).collect();
     layout::write(&session.store, &named, Flavor::Docker, &dest, Shape::Archive)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     Ok(Exit::Success)

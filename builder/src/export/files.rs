@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::layer::{MountError, ReadError};
@@ -119,8 +119,7 @@ impl Copy {
 
     fn attributes(&self, to: &Path, found: &fs::Metadata) -> io::Result<()> {
         if self.owners == Owners::Kept {
-            let own = if found.is_symlink() { lchown } else { chown };
-            own::<&Path>(to, Some(found.uid()), Some(found.gid()))?;
+            lchown(to, Some(found.uid()), Some(found.gid()))?;
         }
         if !found.is_symlink() {
             fs::set_permissions(to, Permissions::from_mode(found.mode() & 0o7777))?;

@@ -78,12 +78,8 @@ impl Tty {
         if !matches!(reason, MissReason::New | MissReason::Asked) {
             bar.set_message(format!("\n    {}", style(self.fit(&reason.to_string())).dim()));
         }
-        let step = Step {
-            bar,
-            output: Lines::default(),
-            tail: VecDeque::new(),
-            transfers: Vec::new(),
-        };
+        let step =
+            Step { bar, output: Lines::default(), tail: VecDeque::new(), transfers: Vec::new() };
         self.steps.insert(vertex, step);
     }
 

@@ -17,10 +17,11 @@ use tokio::runtime::Handle;
 
 use super::image::{Base, ImageError, ImageSource, Policy};
 use super::stored::StoredImage;
-use crate::export::Documents;
 use crate::cli::Session;
 use crate::exit::Exit;
+use crate::export::Documents;
 use crate::progress::Progress;
+use crate::registry::Client;
 use crate::registry::blob::Progress as Transfer;
 use crate::registry::config::{ConfigError, Registries};
 use crate::registry::credential::Credentials;
@@ -28,7 +29,6 @@ use crate::registry::document::{Manifest, RawManifest};
 use crate::registry::push::{BlobUpload, Content, ImageUpload};
 use crate::registry::reference::{Reference, Repository};
 use crate::registry::retry::Patience;
-use crate::registry::Client;
 
 /// Finds, fetches and sends images.
 pub struct Images {
@@ -154,9 +154,8 @@ impl Images {
         tell: Tell<'_>,
         cancel: &Cancel,
     ) -> Result<Descriptor, ImagesError> {
-        let found = async {
-            Ok(self.source.resolve_base(reference, platform, Policy::Pull).await?)
-        };
+        let found =
+            async { Ok(self.source.resolve_base(reference, platform, Policy::Pull).await?) };
         let base = self.wait(found, cancel)?;
         self.fetch(&base, tell, cancel)?;
         let bytes = self.store.blobs().read(&base.manifest).map_err(ImageError::from)?;
@@ -241,12 +240,7 @@ impl Images {
         BlobUpload { descriptor: descriptor.clone(), content, seen_in }
     }
 
-    fn fetch(
-        &self,
-        base: &Base,
-        tell: Tell<'_>,
-        cancel: &Cancel,
-    ) -> Result<Snapshot, ImagesError> {
+    fn fetch(&self, base: &Base, tell: Tell<'_>, cancel: &Cancel) -> Result<Snapshot, ImagesError> {
         self.with_progress(tell, cancel, |progress| async move {
             Ok(self.source.ensure_layers(base, &progress).await?)
         })

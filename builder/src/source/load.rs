@@ -217,8 +217,6 @@ fn promised(name: &str) -> Option<Digest> {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, LoadError> {
-    serde_json::from_slice(bytes).map_err(|error| LoadError::Document {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| LoadError::Document { file: file.to_owned(), reason: error.to_string() })
 }

@@ -69,12 +69,13 @@ impl WorkError {
     /// Whether the Dockerfile or its files are at fault, or the machine is.
     pub fn exit(&self) -> exit::Exit {
         match self {
-            WorkError::Exited { .. }
-            | WorkError::Select(_)
-            | WorkError::Copy(_) => exit::Exit::Build,
-            WorkError::Sandbox(SandboxError::Step(failure)) if failure.is_steps_own() => {
+            WorkError::Exited { .. } | WorkError::Select(_) | WorkError::Copy(_) => {
                 exit::Exit::Build
             }
+            WorkError::Sandbox(SandboxError::Step(failure)) if !failure.is_setup() => {
+                exit::Exit::Build
+            }
+            WorkError::Image(error) => error.exit(),
             _ => exit::Exit::Machine,
         }
     }
@@ -82,9 +83,9 @@ impl WorkError {
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            WorkError::Exited { exit: Exit::Code(127), .. } => Some(
-                "127 is the shell's code for a command that is not in the image".to_owned(),
-            ),
+            WorkError::Exited { exit: Exit::Code(127), .. } => {
+                Some("127 is the shell's code for a command that is not in the image".to_owned())
+            }
             WorkError::Exited { exit: Exit::Code(126), .. } => {
                 Some("126 is the shell's code for a file that cannot be executed".to_owned())
             }
@@ -94,8 +95,6 @@ impl WorkError {
                     .to_owned(),
             ),
             WorkError::Sandbox(error) => error.help().map(str::to_owned),
-            WorkError::Select(error) => error.help(),
-            WorkError::Copy(error) => error.help(),
             WorkError::Image(error) => error.help(),
             _ => None,
         }

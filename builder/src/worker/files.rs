@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use rbuild_cache::tree::{Selection, Selector};
 use rbuild_cache::{Snapshot, View};
 use rbuild_solver::event::Event;
 use rbuild_solver::op::{CopyOp, CopySource, MakeDirOp};
-use rbuild_cache::tree::{Selection, Selector};
 
 use super::copy::{self, Copied, Copy};
 use super::{BuildWorker, Inputs, WorkError, lock, makedir};
@@ -55,10 +55,7 @@ fn view(worker: &BuildWorker<'_>, base: &Snapshot) -> Result<Option<Arc<View>>, 
 
 /// What each source of the op picks. For a context this was found for the key, and is not looked
 /// for again.
-fn selections(
-    op: &CopyOp,
-    inputs: &Inputs<'_, '_>,
-) -> Result<Vec<Arc<Selection>>, WorkError> {
+fn selections(op: &CopyOp, inputs: &Inputs<'_, '_>) -> Result<Vec<Arc<Selection>>, WorkError> {
     let mut selections = Vec::new();
     for source in &op.sources {
         let CopySource::Input { input } = source else { continue };
@@ -71,12 +68,7 @@ fn selections(
 }
 
 /// Tells the user what there is to tell. What is not what its key says must not be recorded.
-fn tell(
-    worker: &BuildWorker<'_>,
-    inputs: &Inputs<'_, '_>,
-    snapshot: &Snapshot,
-    copied: Copied,
-) {
+fn tell(worker: &BuildWorker<'_>, inputs: &Inputs<'_, '_>, snapshot: &Snapshot, copied: Copied) {
     let vertex = Some(inputs.job.id);
     let say = |text| (inputs.job.events)(Event::Notice { vertex, text });
     copied.notices.into_iter().for_each(say);

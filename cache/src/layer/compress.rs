@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn the_bytes_do_not_depend_on_the_number_of_threads_and_are_read_back() {
-        let bytes: Vec<u8> = (0..3 * MEMBER as u32 / 2).flat_map(|i| (i / 7).to_le_bytes()).collect();
+        let bytes: Vec<u8> =
+            (0..3 * MEMBER as u32 / 2).flat_map(|i| (i / 7).to_le_bytes()).collect();
         let one = compressed(1, &bytes);
         assert_eq!(one, compressed(4, &bytes));
         let mut back = Vec::new();
