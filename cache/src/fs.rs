@@ -18,7 +18,7 @@ mod measure;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use measure::{Measure, measure};
+pub(crate) use measure::{Measure, measure, own_blocks};
 
 /// Something that the disk refused: what was tried, on which path, and why not.
 #[derive(Debug, thiserror::Error)]
@@ -182,6 +182,13 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     #[cfg(test)]
     fault::renamed(from, to);
     std::fs::rename(from, to).map_err(|cause| FsError::new("rename", from, cause))
+}
+
+/// Gives the file `from` the name `to` as well, in place of what had it.
+pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<(), FsError> {
+    remove_file(to)?;
+    door("link", from)?;
+    std::fs::hard_link(from, to).map_err(|cause| FsError::new("link", from, cause))
 }
 
 /// Replaces a small file at once and for good: written beside as `tmp`, synced, renamed, and the
