@@ -44,10 +44,9 @@ impl World {
         let mirror = Registry::of_bases();
         let binary = reachable(rbuild(), &user, folder.path());
         let world = World { user, mirror, binary, folder };
-        let home = world.folder("home");
         fs::set_permissions(world.folder("run"), fs::Permissions::from_mode(0o700)).unwrap();
         world.mirrors(&[&world.mirror.address]);
-        world.user.own(&home);
+        world.user.own(world.folder.path());
         world
     }
 
