@@ -29,6 +29,7 @@ use crate::root::Root;
 
 mod active;
 mod archive;
+mod compress;
 mod content;
 mod dir;
 mod entry;
@@ -47,8 +48,9 @@ mod walk;
 mod writer;
 
 pub use active::Active;
+pub use compress::Compression;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
-pub use error::{ImportError, MountError, ReadError, WriteError};
+pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
 pub use unpack::BadMember;

@@ -54,6 +54,10 @@ impl Layers {
         };
         let root = &self.inner.root;
         root.or_warn(root.db.put_tar(layer, clamp, &diff_id, size));
+        if clamp.is_none() {
+            // Who pulls an image with this layer finds it here.
+            root.or_warn(root.db.set_diff_id(layer, &diff_id));
+        }
         Ok(TarBlob { diff_id, size })
     }
 
