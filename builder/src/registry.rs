@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use config::Registries;
 use credential::Credentials;
+pub use reference::Reference;
 use retry::Patience;
 use transport::{Notify, Transport};
 

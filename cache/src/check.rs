@@ -2,16 +2,18 @@
 //!
 //! Builds do not need it: whatever is missing is a miss. It is for people who doubt their disk.
 //!
-//! Blobs are digested. Layers are measured against what was recorded when they were complete:
-//! names and lengths, not bytes.
+//! Blobs are digested, and so are layers that are a tar. Layers that are directories are measured
+//! against what was recorded when they were complete: the number of names and the lengths, not
+//! the bytes.
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 
 use rayon::prelude::*;
 
 use crate::blob::{Blobs, digest_of};
-use crate::db::{Doomed, LayerRow, RecordRow};
+use crate::db::{Doomed, Form, LayerRow, RecordRow};
 use crate::digest::Digest;
 use crate::fs;
 use crate::gc::{PruneError, UsageError, remove};
@@ -160,12 +162,20 @@ fn check_layers(root: &Root, report: &mut Report) -> Result<(), UsageError> {
 }
 
 fn check_layer(root: &Root, row: &LayerRow) -> Result<Option<Damage>, UsageError> {
-    match fs::measure(&root.layer(&row.id)) {
-        Ok(measured) if measured.same_tree(&row.measure) => Ok(None),
-        Ok(_) => Ok(Some(Damage::LayerChanged(row.id))),
+    let folder = root.layer(&row.id);
+    match fs::measure(&folder) {
+        Ok(measured) if !measured.same_tree(&row.measure) => Ok(Some(Damage::LayerChanged(row.id))),
+        Ok(_) => check_tar(&folder, row),
         Err(error) if error.is_absent() => Ok(Some(Damage::LayerGone(row.id))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A layer that is a tar has its digest as diffID.
+fn check_tar(folder: &Path, row: &LayerRow) -> Result<Option<Damage>, UsageError> {
+    let Some(diff_id) = row.diff_id.filter(|_| row.form == Form::Erofs) else { return Ok(None) };
+    let (found, _) = digest_of(&folder.join("layer.tar"))?;
+    Ok((found != diff_id).then_some(Damage::LayerChanged(row.id)))
 }
 
 fn is_whole(record: &RecordRow, good: &HashSet<LayerId>) -> bool {

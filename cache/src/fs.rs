@@ -18,7 +18,7 @@ mod measure;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use measure::{Measure, measure};
+pub(crate) use measure::{Measure, measure, own_blocks};
 
 /// Something that the disk refused: what was tried, on which path, and why not.
 #[derive(Debug, thiserror::Error)]

@@ -16,12 +16,13 @@
 //! `volatile` for the upper of an [`Active`] (a power cut is dealt with when a layer is looked up).
 
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::Blobs;
-use crate::db::{DbError, Form, LayerRow};
+use crate::db::{self, DbError, Form, LayerRow};
 use crate::digest::Digest;
 use crate::fs::FsError;
 use crate::id::LayerId;
@@ -95,6 +96,11 @@ impl Layers {
     /// A layer whose archive has this digest, if the store has one.
     pub fn by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
         self.inner.root.layer_by_diff_id(diff_id)
+    }
+
+    /// When the layer was made.
+    pub fn created(&self, id: &LayerId) -> Option<SystemTime> {
+        self.row(id).ok().flatten().map(|row| db::time(row.created))
     }
 
     /// The form of new layers: [`Form::Erofs`] where the kernel mounts it, which is tried once.

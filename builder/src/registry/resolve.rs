@@ -101,9 +101,8 @@ impl Lookup<'_> {
         if let Some(digest) = &self.reference.digest {
             return self.by_digest(digest).await;
         }
-        if let Some(last) = &self.known.last
-            && self.head().await? == Some(*last)
-            && let Some(known) = self.at_hand(last)
+        if let Some(known) = self.known.last.as_ref().and_then(|last| self.at_hand(last))
+            && self.head().await? == Some(known.descriptor.digest)
         {
             return Ok(known);
         }
@@ -168,10 +167,14 @@ impl Lookup<'_> {
         RawManifest::new((self.known.document)(digest)?.into()).ok()
     }
 
-    /// The digest of the tag, if the registry tells.
+    /// The digest of the tag, if the registry tells. Whatever else it says, it says again and in
+    /// more words when it is asked for the document.
     async fn head(&self) -> Result<Option<Digest>, RegistryError> {
-        let response = self.ask(Method::HEAD, &self.reference.selector()).await?;
-        Ok(told_digest(response.headers()))
+        match self.ask(Method::HEAD, &self.reference.selector()).await {
+            Ok(response) => Ok(told_digest(response.headers())),
+            Err(error) if error.is_unreachable() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn fetch(
@@ -179,7 +182,12 @@ impl Lookup<'_> {
         selector: &str,
         expected: Option<&Digest>,
     ) -> Result<RawManifest, RegistryError> {
-        let response = self.ask(Method::GET, selector).await?;
+        let response = match self.ask(Method::GET, selector).await {
+            Err(RegistryError::Status { status: 404, message, .. }) => {
+                return Err(self.not_found(selector, message).await);
+            }
+            result => result?,
+        };
         let told = told_digest(response.headers());
         let purpose = self.purpose();
         let failing = Failing { host: self.endpoint.name(), action: &purpose.action };
@@ -202,14 +210,9 @@ impl Lookup<'_> {
     async fn ask(&self, method: Method, selector: &str) -> Result<Response, RegistryError> {
         let purpose = self.purpose();
         let url = format!("/v2/{}/manifests/{selector}", purpose.repository);
-        let call = Call::new(self.endpoint, &purpose, method.clone(), self.endpoint.url(&url)?)
+        let call = Call::new(self.endpoint, &purpose, method, self.endpoint.url(&url)?)
             .header(ACCEPT, &MANIFEST_TYPES.join(", "));
-        match self.client.transport.call(&call, &[StatusCode::OK]).await {
-            Err(RegistryError::Status { status: 404, message, .. }) => {
-                Err(self.not_found(selector, message).await)
-            }
-            result => result,
-        }
+        self.client.transport.call(&call, &[StatusCode::OK]).await
     }
 
     async fn not_found(&self, selector: &str, message: String) -> RegistryError {

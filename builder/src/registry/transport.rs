@@ -4,7 +4,7 @@
 //! registry gets at most four downloads and four uploads at once, while small requests such as
 //! those for manifests are not counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,8 +40,8 @@ pub(super) struct Transport {
     clients: Mutex<HashMap<ClientKind, Client>>,
     sessions: Mutex<HashMap<Endpoint, Arc<Session>>>,
     permits: Mutex<HashMap<(String, Direction), Arc<Semaphore>>>,
-    /// Mirrors that failed in a way that asking again will not change.
-    dead: Mutex<HashSet<Endpoint>>,
+    /// Mirrors that were passed over.
+    failed: Mutex<HashMap<Endpoint, Health>>,
 }
 
 /// Clients differ in what they believe and in whether they may use a proxy.
@@ -49,6 +49,15 @@ pub(super) struct Transport {
 struct ClientKind {
     trust: Trust,
     direct: bool,
+}
+
+/// What was learnt about a mirror that was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// It did not have something.
+    Incomplete,
+    /// It is not asked again.
+    Dead,
 }
 
 /// Which way the bytes of a blob go.
@@ -163,7 +172,7 @@ impl Transport {
             clients: Mutex::default(),
             sessions: Mutex::default(),
             permits: Mutex::default(),
-            dead: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
@@ -224,23 +233,22 @@ impl Transport {
     /// Where to pull from, without mirrors that are known to be of no use.
     pub(super) fn pull_endpoints(&self, registry: &str) -> Vec<Endpoint> {
         let mut endpoints = self.registries.pull_endpoints(registry);
-        if let Ok(dead) = self.dead.lock() {
-            endpoints.retain(|endpoint| !dead.contains(endpoint));
+        if let Ok(failed) = self.failed.lock() {
+            endpoints.retain(|endpoint| failed.get(endpoint) != Some(&Health::Dead));
         }
         endpoints
     }
 
-    /// Tells that a mirror is passed over, once. An image that it does not have says nothing about
-    /// the next one; everything else does.
+    /// Passes over a mirror, and tells so the first time. An image that it does not have says
+    /// nothing about the next one; everything else does.
     pub(super) fn pass_over(&self, mirror: &Endpoint, error: &RegistryError) {
-        let missing = matches!(
-            error,
-            RegistryError::NotFound { .. }
-                | RegistryError::BlobNotFound { .. }
-                | RegistryError::Status { status: 404, .. }
-        );
-        let fresh = missing || self.dead.lock().is_ok_and(|mut dead| dead.insert(mirror.clone()));
-        if fresh {
+        let missing =
+            matches!(error, RegistryError::NotFound { .. } | RegistryError::BlobNotFound { .. });
+        let Ok(mut failed) = self.failed.lock() else { return };
+        let first = !failed.contains_key(mirror);
+        let health = if missing { Health::Incomplete } else { Health::Dead };
+        failed.insert(mirror.clone(), health);
+        if first {
             let (host, registry) = (&mirror.host, &mirror.registry);
             (self.notify)(&format!("mirror {host} of {registry} passed over: {error}"));
         }

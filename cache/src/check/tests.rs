@@ -68,3 +68,16 @@ fn a_broken_index_is_found_and_put_aside_at_the_next_opening() {
     assert!(store.warnings()[0].contains("begins anew"));
     assert_eq!(store.verify().unwrap().damage, []);
 }
+
+#[test]
+fn a_changed_byte_in_a_layer_that_is_a_tar_is_found() {
+    let (_dir, store) = store();
+    let folder = store.ground().temporary().unwrap();
+    fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("layer.tar"), "the tar").unwrap();
+    let diff_id = Some(Digest::of(b"the tar"));
+    let layer = store.ground().place_layer(&folder, Form::Erofs, diff_id).unwrap();
+    assert_eq!(store.verify().unwrap().damage, []);
+    std::fs::write(store.ground().layer(&layer).join("layer.tar"), "the rat").unwrap();
+    assert_eq!(store.verify().unwrap().damage, [Damage::LayerChanged(layer)]);
+}

@@ -103,3 +103,23 @@ fn who_shares_the_store_keeps_it_from_being_pruned_until_they_leave() {
         }
     });
 }
+
+#[test]
+fn bytes_with_two_names_are_counted_once() {
+    let (_dir, store) = store();
+    let layer = fixture::layer(&store, &[1; 50_000], None).unwrap();
+    store.records().put(&record(1, vec![layer])).unwrap();
+    let before = store.usage().unwrap().total();
+    let tar = Digest::of(&[1; 50_000]);
+    let file = store.ground().layer(&layer).join("fs/file");
+    std::fs::hard_link(file, store.blobs().path(&tar)).unwrap();
+    assert!(store.blobs().contains(&tar));
+    store.ground().db.put_tar(&layer, None, &tar, 50_000).unwrap();
+    let usage = store.usage().unwrap();
+    assert!(usage.blobs[0].is_tar && usage.blobs[0].size == 0);
+    assert_eq!(
+        usage.layers.iter().map(|layer| layer.size).sum::<u64>() + usage.other,
+        usage.total()
+    );
+    assert!(usage.total() < before + 40_000);
+}

@@ -67,7 +67,7 @@ pub struct LayerUsage {
 pub struct BlobUsage {
     /// Its name.
     pub digest: Digest,
-    /// In bytes.
+    /// In bytes; none if it is the tar of a layer, whose size has them.
     pub size: u64,
     /// When it came.
     pub added: SystemTime,
@@ -158,7 +158,7 @@ fn blob_files(root: &Root, blobs: &Blobs, held: &Held) -> Result<Vec<BlobUsage>,
         .map(|digest| {
             Ok(BlobUsage {
                 digest,
-                size: fs::measure(&blobs.path(&digest))?.allocated,
+                size: fs::own_blocks(&blobs.path(&digest))?,
                 added: db::time(added.get(&digest).copied().unwrap_or_default()),
                 held: held.blobs.contains(&digest),
                 is_tar: tars.contains(&digest),

@@ -37,6 +37,12 @@ const ZSTD_PIECE: u64 = 4 << 20;
 /// How many pieces a thread compresses before they are written.
 const PIECES_PER_THREAD: usize = 4;
 
+impl Default for Compression {
+    fn default() -> Compression {
+        Compression::GZIP
+    }
+}
+
 impl Compression {
     /// What is used unless somebody asks for something else.
     pub const GZIP: Compression = Compression::Gzip { level: 6 };

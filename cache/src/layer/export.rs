@@ -1,6 +1,6 @@
 //! The archive of a layer, as images have it.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::entry::{Entry, Kind};
 use super::indexed::{self, TAR};
 use super::source::Body;
 use super::tree::What;
-use super::{Layers, ReadError, walk};
-use crate::blob::{BlobWriteError, BlobWriter};
+use super::{Layers, ReadError, Snapshot, walk};
+use crate::blob::BlobWriteError;
 use crate::db::Form;
 use crate::digest::Digest;
 use crate::fs::{self, FsError};
@@ -54,11 +54,26 @@ impl Layers {
         };
         let root = &self.inner.root;
         root.or_warn(root.db.put_tar(layer, clamp, &diff_id, size));
-        if clamp.is_none() {
-            // Who pulls an image with this layer finds it here.
-            root.or_warn(root.db.set_diff_id(layer, &diff_id));
-        }
         Ok(TarBlob { diff_id, size })
+    }
+
+    /// Writes all files of a snapshot as one archive, with the rules of [`Layers::tar`].
+    pub fn write_tree(
+        &self,
+        snapshot: &Snapshot,
+        clamp: Option<i64>,
+        out: &mut dyn Write,
+    ) -> Result<(), ReadError> {
+        let view = self.view(snapshot)?;
+        let mut tar = TarWriter::new(out);
+        walk::walk(view.path(), self.inner.rights, &mut |mut entry, body| {
+            clamp_time(&mut entry, clamp);
+            add(&mut tar, &entry, body)
+        })?;
+        tar.finish().map_err(|cause| {
+            ReadError::Disk(FsError::new("write", std::path::Path::new("the archive"), cause))
+        })?;
+        Ok(())
     }
 
     /// Calls `visit` for every entry of the layer, in order.
@@ -120,7 +135,7 @@ impl Layers {
 }
 
 fn add(
-    tar: &mut TarWriter<BlobWriter>,
+    tar: &mut TarWriter<impl Write>,
     entry: &Entry,
     body: Option<Body>,
 ) -> Result<(), ReadError> {

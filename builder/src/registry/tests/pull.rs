@@ -54,9 +54,29 @@ fn what_is_known_costs_one_head() {
     assert_eq!(resolved.manifest, raw);
     assert_eq!(server.lines(), ["HEAD /v2/x/manifests/1"]);
 
-    let moved = Known { last: Some(Digest::of(b"older")), document: &|_| None };
-    assert!(run(client.resolve(&reference, &platform("amd64"), moved)).is_ok());
-    assert_eq!(server.lines()[1..3], ["HEAD /v2/x/manifests/1", "GET /v2/x/manifests/1"]);
+    // What was removed from the store has to be fetched, whatever it is now.
+    let gone = Known { last: Some(digest), document: &|_| None };
+    assert!(run(client.resolve(&reference, &platform("amd64"), gone)).is_ok());
+    assert_eq!(server.lines()[1], "GET /v2/x/manifests/1");
+}
+
+#[test]
+fn a_tag_that_moved_is_fetched_and_head_is_only_a_short_cut() {
+    let older = manifest(CONFIG, b"older");
+    let (digest, bytes) = (older.descriptor.digest, older.bytes.clone());
+    let document = move |wanted: &Digest| (*wanted == digest).then(|| bytes.to_vec());
+    for head_status in [200, 404, 405] {
+        let server = Server::start(move |request| match request.method.as_str() {
+            "HEAD" if head_status != 200 => Reply::new(head_status),
+            _ => image(request),
+        });
+        let known = Known { last: Some(digest), document: &document };
+        let reference = reference(&server.host(), "x:1");
+        let resolved = run(anonymous().resolve(&reference, &platform("amd64"), known)).unwrap();
+        assert_eq!(resolved.manifest, manifest(CONFIG, CONTENT));
+        let lines = server.lines();
+        assert_eq!(lines[..2], ["HEAD /v2/x/manifests/1", "GET /v2/x/manifests/1"]);
+    }
 }
 
 #[test]
@@ -283,4 +303,18 @@ fn a_download_goes_on_behind_a_mirror_that_breaks() {
     assert_eq!(read_all(blob).unwrap(), CONTENT);
     assert_eq!(origin.requests()[0].header("range"), "bytes=9-");
     assert_eq!(told.notices().len(), 1);
+}
+
+#[test]
+fn a_mirror_without_the_image_is_told_once_and_asked_again() {
+    let origin = Server::start(image);
+    let mirror = Server::start(|_| Reply::new(404));
+    let config = format!("[registry.\"{}\"]\nmirrors = [\"{}\"]", origin.host(), mirror.host());
+    let told = client(&config, Credentials::default(), impatient());
+    for tag in ["x:1", "x:2"] {
+        resolve(&told.client, &reference(&origin.host(), tag)).unwrap();
+    }
+    let asked = mirror.lines().iter().filter(|line| line.contains("/manifests/")).count();
+    assert_eq!(asked, 2);
+    assert_eq!(told.notices().len(), 1, "{:?}", told.notices());
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 use crate::registry::blob::Progress;
 use crate::registry::credential::{Credential, Secret};
-use crate::registry::error::CredentialOrigin;
+use crate::registry::error::{CredentialOrigin, TlsFailure};
 use crate::registry::push::{BlobUpload, Content, ImageUpload};
 
 const CONFIG: &[u8] =
@@ -27,9 +27,34 @@ impl Registry {
             let path = write(dir.path(), "htpasswd", users);
             format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", path.display())
         });
+        Registry::start_in(dir, &auth, "")
+    }
+
+    /// With TLS, and the file of the authority that its certificate is from.
+    fn start_tls() -> Option<(Registry, PathBuf)> {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+            -days 2 -keyout ca.key -out ca.pem -subj /CN=ca && \
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+            -out request.pem -subj /CN=registry && \
+            printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' >extensions && \
+            openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -extfile extensions -out cert.pem";
+        let made =
+            Command::new("sh").args(["-c", script]).current_dir(dir.path()).output().unwrap();
+        if !made.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&made.stderr));
+            return missing("openssl");
+        }
+        let (path, ca) = (dir.path().display().to_string(), dir.path().join("ca.pem"));
+        let tls = format!(", tls: {{certificate: {path}/cert.pem, key: {path}/key.pem}}");
+        Some((Registry::start_in(dir, "", &tls)?, ca))
+    }
+
+    fn start_in(dir: tempfile::TempDir, auth: &str, tls: &str) -> Option<Registry> {
         let config = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {0}/data}}}}\n\
-             http: {{addr: '127.0.0.1:0'}}\nlog: {{level: info}}\n{auth}",
+             http: {{addr: '127.0.0.1:0'{tls}}}\nlog: {{level: info}}\n{auth}",
             dir.path().display()
         );
         let config = write(dir.path(), "config.yml", &config);
@@ -154,4 +179,49 @@ fn a_password_lets_in_and_nothing_else_does() {
         let error = resolve(&client, &reference(&registry.host, "app:1")).unwrap_err();
         assert!(matches!(error, RegistryError::Unauthorized { .. }), "{error}");
     }
+}
+
+#[test]
+fn certificates_are_judged() {
+    let Some((registry, ca)) = Registry::start_tls() else { return };
+    let host = &registry.host;
+    let check = |table: &str| {
+        let config = format!("[registry.\"{host}\"]\nhttp = false\n{table}");
+        let told = client(&config, Credentials::default(), impatient());
+        run(told.client.check(host))
+    };
+    check(&format!("ca = \"{}\"", ca.display())).unwrap();
+    check("insecure = true").unwrap();
+
+    let error = check("").unwrap_err();
+    assert!(matches!(error, RegistryError::Tls { kind: TlsFailure::Certificate, .. }), "{error}");
+    let help = error.help().unwrap();
+    assert!(help.contains("ca = ") && help.contains("insecure = true"), "{help}");
+    let error = check("ca = \"/nowhere/ca.pem\"").unwrap_err();
+    assert_eq!(error.to_string(), "cannot read `/nowhere/ca.pem`");
+
+    // Plain http where TLS is spoken: the registry says so itself.
+    let plain = client("", Credentials::default(), impatient());
+    assert!(run(plain.client.check(host)).is_err());
+}
+
+/// The variable is the whole process's, so this test runs itself once more with it set.
+#[test]
+fn ssl_cert_file_is_honoured() {
+    if let Some(host) = std::env::var_os("RBUILD_TEST_TLS_HOST") {
+        let host = host.into_string().unwrap();
+        let config = format!("[registry.\"{host}\"]\nhttp = false");
+        return run(client(&config, Credentials::default(), impatient()).client.check(&host))
+            .unwrap();
+    }
+    let Some((registry, ca)) = Registry::start_tls() else { return };
+    let name = "registry::tests::real::ssl_cert_file_is_honoured";
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env("RBUILD_TEST_TLS_HOST", &registry.host)
+        .env("SSL_CERT_FILE", ca)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }

@@ -29,7 +29,7 @@ pub enum ImageError {
         /// The blob.
         layer: Digest,
         /// Why not.
-        source: ImportError,
+        source: Box<ImportError>,
     },
     /// The thread that unpacks a layer is gone.
     #[error("unpacking the layer {layer} of `{reference}` was given up")]

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Base, ImageError, ImageSource};
 use crate::registry::blob::Progress;
+use crate::registry::reference::Repository;
 use crate::source::sniff::Compression;
 
 /// Layers in work at once; the client bounds the downloads among them.
@@ -117,8 +118,7 @@ impl Pull<'_> {
         blob: &Descriptor,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), ImageError> {
-        let repository = &self.base.reference.repository;
-        let mut reader = self.source.client.blob(repository, blob);
+        let mut reader = self.source.client.blob(&self.repository(blob), blob);
         let mut done = 0;
         while let Some(part) = reader.chunk().await? {
             done += part.len() as u64;
@@ -132,9 +132,24 @@ impl Pull<'_> {
         Ok(())
     }
 
+    /// Where the blob is. An image of the store may stand on layers of another one that were never
+    /// fetched: its own repository does not have them, but it is known which one does.
+    fn repository(&self, blob: &Descriptor) -> Repository {
+        let own = &self.base.reference.repository;
+        let known = self.source.store.records().blob_sources(&blob.digest);
+        let known = known
+            .into_iter()
+            .map(|source| Repository { registry: source.registry, path: source.repository });
+        let known: Vec<Repository> = known.collect();
+        match known.first() {
+            Some(other) if !known.contains(own) => other.clone(),
+            _ => own.clone(),
+        }
+    }
+
     fn layer_error(&self, blob: &Descriptor, source: ImportError) -> ImageError {
         let (reference, layer) = (self.base.reference.familiar(), blob.digest);
-        ImageError::Layer { reference, layer, source }
+        ImageError::Layer { reference, layer, source: Box::new(source) }
     }
 
     fn given_up(&self, blob: &Descriptor) -> ImageError {

@@ -2,7 +2,7 @@ use super::*;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -140,12 +140,10 @@ fn pull(lab: &Lab, server: &Server) -> Result<Snapshot, ImageError> {
     })
 }
 
-/// What is being written and was not finished.
-fn unfinished(root: &Path) -> Vec<std::path::PathBuf> {
-    let files = |dir: &str| std::fs::read_dir(root.join("store").join(dir)).unwrap();
-    let paths = |dir: &str| files(dir).map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    let folders = paths("tmp").into_iter().filter(|path| path.is_dir());
-    folders.flat_map(|dir| std::fs::read_dir(dir).unwrap()).map(|e| e.unwrap().path()).collect()
+/// What was begun and not finished.
+fn unfinished(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root.join("store/tmp")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn layers_are_kept_as_they_came_and_unpacked() {
     let asked = server.requests().len();
     assert_eq!(pull(&lab, &server).unwrap(), snapshot);
     assert_eq!(server.lines()[asked..], ["HEAD /v2/a/b/manifests/1"]);
-    assert_eq!(unfinished(dir.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -225,12 +223,12 @@ fn a_layer_is_fetched_once() {
 fn a_layer_that_is_not_what_the_config_says_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let wrong = Layer { diff_id: Digest::of(b"another"), ..gzip("one") };
-    let server = Image::new(&[wrong.clone()]).serve();
+    let server = Image::new(std::slice::from_ref(&wrong)).serve();
     let lab = lab(dir.path());
     let error = pull(&lab, &server).unwrap_err();
     assert!(matches!(error, ImageError::Layer { .. }), "{error:?}");
     assert!(lab.source.store.layers().by_diff_id(&wrong.diff_id).is_none());
-    assert_eq!(unfinished(dir.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -264,7 +262,7 @@ fn a_download_that_breaks_leaves_nothing() {
     let error = pull(&lab, &server).unwrap_err();
     assert!(matches!(error, ImageError::Registry(RegistryError::Interrupted { .. })), "{error:?}");
     assert!(!lab.source.store.blobs().contains(&digest));
-    assert_eq!(unfinished(dir.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
     assert_eq!(pull(&lab, &server).unwrap().layers.len(), 1);
 }
 
@@ -291,7 +289,7 @@ fn a_pull_that_nobody_wants_any_more_ends() {
         }
     });
     assert!(lab.source.store.layers().by_diff_id(&layer.diff_id).is_none());
-    assert_eq!(unfinished(dir.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -333,6 +331,20 @@ fn an_image_of_the_store_comes_first() {
     let arm = Platform { architecture: "arm64".to_owned(), ..amd64() };
     let other = run(lab.source.resolve_base(&reference, &arm, Policy::PreferLocal)).unwrap();
     assert_eq!(other.manifest, Digest::of(&there.manifest));
+}
+
+#[test]
+fn layers_of_an_image_of_the_store_are_fetched_from_where_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Image::new(&[gzip("one")]).serve();
+    let lab = lab(dir.path());
+    let base = resolve(&lab, &name(&server), Policy::PreferLocal).unwrap();
+    let own = "no-such-host.invalid/own/image:1".parse().unwrap();
+    let built = Base { reference: own, ..base };
+    let snapshot = run(lab.source.ensure_layers(&built, &silent())).unwrap();
+    assert_eq!(snapshot.layers.len(), 1);
+    let last = server.lines().pop().unwrap();
+    assert_eq!(last, format!("GET /v2/a/b/blobs/{}", built.image.layers[0].digest));
 }
 
 #[test]
