@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use super::error::Failure;
-use super::step;
-use super::sys::{self, Forked, Namespaces};
-use super::wire::{self, Report, Request};
+use super::sys::{self, Forked, Instruction, Namespaces};
+use super::wire::{self, Ask, Report};
+use super::{network, seccomp, step};
 
 /// A step that runs.
 struct Running {
@@ -29,11 +29,12 @@ pub fn serve(control: OwnedFd) -> ! {
     // step may find keys of the user who started the build.
     let _ = rustix::process::setsid();
     let _ = sys::new_session_keyring();
+    let filter = seccomp::filter().unwrap_or_default();
     let mut running: Vec<Running> = Vec::new();
     while wait(&control, &mut running) {
         match wire::receive(control.as_fd()) {
             Ok((bytes, _)) if bytes.is_empty() => break,
-            Ok((_, fds)) => running.extend(start(fds)),
+            Ok((_, fds)) => running.extend(start(fds, &filter)),
             Err(_) => break,
         }
     }
@@ -100,13 +101,13 @@ fn end_all(running: Vec<Running>) {
 }
 
 /// Forks one step. If that is not possible, its caller is told, and nothing runs.
-fn start(mut fds: Vec<OwnedFd>) -> Option<Running> {
+fn start(mut fds: Vec<OwnedFd>, filter: &[Instruction]) -> Option<Running> {
     if fds.len() < 2 {
         return None;
     }
     let rest = fds.split_off(2);
     let (body, report) = (fds.pop()?, fds.pop()?);
-    match fork(body, rest, &report) {
+    match fork(body, rest, &report, filter) {
         Ok(pidfd) => Some(Running { pidfd, report, killed: false }),
         Err(failure) => {
             let _ = wire::report(&report, &Report::Failed(failure), &[]);
@@ -116,26 +117,35 @@ fn start(mut fds: Vec<OwnedFd>) -> Option<Running> {
     }
 }
 
-fn fork(body: OwnedFd, fds: Vec<OwnedFd>, report: &OwnedFd) -> Result<OwnedFd, Failure> {
-    let request = wire::read_request(body).map_err(|error| {
+fn fork(
+    body: OwnedFd,
+    fds: Vec<OwnedFd>,
+    report: &OwnedFd,
+    filter: &[Instruction],
+) -> Result<OwnedFd, Failure> {
+    let ask = wire::read_ask(body).map_err(|error| {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         Failure::setup("read the sandbox's request", errno)
     })?;
-    let forked = sys::clone_process(namespaces(&request)).map_err(|errno| {
+    let forked = sys::clone_process(namespaces(&ask)).map_err(|errno| {
         Failure::setup("make the namespaces of a step", errno).or_help(
             "the limits in /proc/sys/user/max_*_namespaces and the number of processes \
              (ulimit -u) are what usually stops this",
         )
     })?;
-    match forked {
-        Forked::Child => step::run(request, fds, report),
-        Forked::Parent { pidfd, .. } => Ok(pidfd),
+    match (forked, ask) {
+        (Forked::Child, Ask::Step(request)) => step::run(&request, fds, report, filter),
+        (Forked::Child, Ask::Network) => network::keep(report),
+        (Forked::Parent { pidfd, .. }, _) => Ok(pidfd),
     }
 }
 
-fn namespaces(request: &Request) -> Namespaces {
-    match request.network {
-        wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
-        wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,
+fn namespaces(ask: &Ask) -> Namespaces {
+    match ask {
+        Ask::Network => Namespaces::PROCESSES,
+        Ask::Step(request) => match request.network {
+            wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
+            wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,
+        },
     }
 }

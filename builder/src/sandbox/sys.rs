@@ -39,6 +39,8 @@ impl Namespaces {
     );
     /// A network of its own.
     pub const NETWORK: Namespaces = Namespaces(libc::CLONE_NEWNET);
+    /// Processes of its own: all of them end with the first.
+    pub const PROCESSES: Namespaces = Namespaces(libc::CLONE_NEWPID);
     /// Mounts of its own.
     pub const MOUNTS: Namespaces = Namespaces(libc::CLONE_NEWNS);
     /// User and group ids of its own.
