@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rbuild_solver::worker::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::pipe::PipeFlags;
@@ -115,7 +115,10 @@ fn pack_root(root: &Root, fds: &mut Vec<OwnedFd>) -> Result<wire::Root, SandboxE
 fn pack_mount(mount: &Mount, fds: &mut Vec<OwnedFd>) -> Result<wire::Mount, SandboxError> {
     let kind = match &mount.kind {
         MountKind::Bind { source, access } => {
-            wire::MountKind::Detached { fd: keep(fds, detach(source, *access, Depth::Recursive)?) }
+            let mount = detach(source, *access, Depth::Recursive)?;
+            let stat = rustix::fs::fstat(&mount).map_err(|e| server("look at a mount", e))?;
+            let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            wire::MountKind::Detached { fd: keep(fds, mount), directory }
         }
         MountKind::Tmpfs { size, mode } => wire::MountKind::Tmpfs { size: *size, mode: *mode },
         MountKind::File { data, mode, owner } => {
@@ -339,8 +342,10 @@ fn ask(
 }
 
 fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
-    let (bytes, fds) =
-        wire::receive(report.as_fd()).map_err(|errno| server("hear from the sandbox", errno))?;
+    let (bytes, fds) = wire::receive(report.as_fd()).map_err(|errno| match errno {
+        Errno::CONNRESET => SandboxError::ServerGone,
+        errno => server("hear from the sandbox", errno),
+    })?;
     if bytes.is_empty() {
         return Err(SandboxError::ServerGone);
     }

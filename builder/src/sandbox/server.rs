@@ -45,40 +45,63 @@ pub fn serve(control: OwnedFd) -> ! {
 /// Waits for the next message and meanwhile looks after the steps. False when `control` failed.
 fn wait(control: &OwnedFd, running: &mut Vec<Running>) -> bool {
     loop {
-        let mut fds = vec![PollFd::new(control, PollFlags::IN)];
-        for step in running.iter() {
-            fds.push(PollFd::new(&step.pidfd, PollFlags::IN));
-            let watched = if step.killed { PollFlags::empty() } else { PollFlags::IN };
-            fds.push(PollFd::new(&step.report, watched));
-        }
-        if let Err(errno) = poll(&mut fds, None) {
-            if errno == Errno::INTR {
-                continue;
+        match poll_all(control, running) {
+            Ok((asked, events)) => {
+                look_after(running, &events);
+                if asked {
+                    return true;
+                }
             }
-            return false;
-        }
-        let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
-        look_after(running, &events[1..]);
-        if !events[0].is_empty() {
-            return true;
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }
 
-/// Reports the steps that ended and kills those whose caller gave up.
-fn look_after(running: &mut Vec<Running>, events: &[PollFlags]) {
-    let mut events = events.chunks(2);
-    running.retain_mut(|step| {
-        let Some([ended, told]) = events.next() else { return true };
-        if !ended.is_empty() {
+/// What happened to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    None,
+    Ended,
+    /// Its caller says something, or is gone: both mean that it shall end.
+    Unwanted,
+}
+
+/// Waits until something happens: whether there is a message, and what there is of each step.
+fn poll_all(control: &OwnedFd, running: &[Running]) -> Result<(bool, Vec<Event>), Errno> {
+    let mut fds = vec![PollFd::new(control, PollFlags::IN)];
+    for step in running {
+        fds.push(PollFd::new(&step.pidfd, PollFlags::IN));
+        // Of a killed step only its end matters; its closed report would be ready all the time.
+        let report = if step.killed { &step.pidfd } else { &step.report };
+        fds.push(PollFd::new(report, PollFlags::IN));
+    }
+    poll(&mut fds, None)?;
+    let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    let events = fds[1..].chunks(2).map(|pair| match (ready(&pair[0]), ready(&pair[1])) {
+        (true, _) => Event::Ended,
+        (false, true) => Event::Unwanted,
+        (false, false) => Event::None,
+    });
+    Ok((ready(&fds[0]), events.collect()))
+}
+
+/// Reports the steps that ended and kills those that nobody wants.
+fn look_after(running: &mut Vec<Running>, events: &[Event]) {
+    let mut events = events.iter();
+    running.retain_mut(|step| match events.next() {
+        Some(Event::Ended) => {
             finish(step);
-            return false;
+            false
         }
-        if !told.is_empty() && !step.killed {
+        Some(Event::Unwanted) => {
             let _ = rustix::process::pidfd_send_signal(&step.pidfd, Signal::KILL);
+            // A socket that is closed with something unread in it loses what was sent before.
+            let _ = wire::receive(step.report.as_fd());
             step.killed = true;
+            true
         }
-        true
+        Some(Event::None) | None => true,
     });
 }
 

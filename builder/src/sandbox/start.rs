@@ -189,3 +189,18 @@ fn sealed_copy() -> std::io::Result<OwnedFd> {
     let read_only = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     Ok(read_only.into())
 }
+
+/// Both forms of the program.
+#[cfg(test)]
+pub fn own_program_for_tests() -> [OwnedFd; 2] {
+    let mount = read_only_mount().or_else(|_| sealed_copy());
+    [mount.unwrap(), sealed_copy().unwrap()]
+}
+
+#[cfg(test)]
+impl Sandbox {
+    /// The number of the server process.
+    pub fn server_id(&self) -> u32 {
+        self.server.id()
+    }
+}

@@ -144,10 +144,22 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 
 /// Gives every signal its default meaning and blocks none.
 pub fn reset_signals() {
+    // The kernel's own structure: handler, flags, restorer and mask, all zero for the default.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_SIZE: usize = 8;
     for signal in 1..=64 {
-        // SAFETY: the default disposition runs no code of ours; signals that cannot be changed
-        // answer with an error, which is what is wanted.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the default disposition runs no code of ours, the structure is as large as the
+        // kernel's and outlives the call. By system call, because the C library keeps two signals
+        // to itself. Signals that cannot be changed answer with an error, which is wanted.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                MASK_SIZE,
+            )
+        };
     }
     // SAFETY: an all-zero set is a valid set, `sigemptyset` fills it before it is used, and a null
     // old set is allowed.

@@ -76,7 +76,7 @@ pub struct Mount {
 /// What is mounted.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum MountKind {
-    Detached { fd: usize },
+    Detached { fd: usize, directory: bool },
     Tmpfs { size: Option<u64>, mode: u32 },
     File { data: Vec<u8>, mode: u32, owner: (u32, u32) },
 }
