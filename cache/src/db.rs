@@ -6,7 +6,7 @@
 //! what is not there.
 //!
 //! Here is the file itself: opening it, its tables, what is done when it is damaged. The
-//! statements are with the things they speak of: `layers`, `blobs` and `memos` below, records in
+//! statements are with the things they speak of: `layers`, `blobs` and `files` below, records in
 //! `record`.
 
 use std::path::{Path, PathBuf};
@@ -20,16 +20,17 @@ use crate::fs::{self, FsError};
 
 mod blobs;
 mod columns;
+mod files;
 mod images;
 mod layers;
-mod memos;
+mod records;
 mod used;
 
 pub use blobs::BlobSource;
 pub(crate) use columns::{bytes, nanoseconds, now, size, time};
 pub use layers::Form;
 pub(crate) use layers::LayerRow;
-pub use memos::Memo;
+pub(crate) use records::{Doomed, RecordRow};
 
 /// Why the record index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +134,7 @@ impl Db {
         self.report(changed, "write")
     }
 
-    /// Reads the whole file and lists what is wrong with it.
+    /// Reads the whole index and lists what is wrong with it.
     pub(crate) fn check(&self) -> Result<Vec<String>, DbError> {
         let lines: Vec<String> = self.read(|c| {
             c.prepare("PRAGMA integrity_check")?.query_map([], |row| row.get(0))?.collect()
@@ -144,10 +145,15 @@ impl Db {
     fn report<T>(&self, answer: rusqlite::Result<T>, verb: &'static str) -> Result<T, DbError> {
         let answer = answer.map_err(|cause| error(verb, &self.path, cause));
         if answer.as_ref().is_err_and(DbError::is_damage) {
-            // For the next one who opens it: not every damage shows at once.
-            let _ = fs::create_file(&mark(&self.path));
+            self.mark();
         }
         answer
+    }
+
+    /// Has the next process that opens the index put it aside: not every damage shows at once.
+    pub(crate) fn mark(&self) {
+        // If it cannot be made now, or is there already, the damage is met again.
+        let _ = fs::create_file(&mark(&self.path));
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

@@ -10,12 +10,15 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) mod fault;
 mod measure;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use measure::{Measure, measure};
+pub(crate) use measure::{Measure, measure, own_blocks};
 
 /// Something that the disk refused: what was tried, on which path, and why not.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +106,15 @@ pub(crate) fn file_size(path: &Path) -> Result<Option<u64>, FsError> {
     }
 }
 
+/// How long ago a file was last written; nothing if there is none.
+pub(crate) fn age(path: &Path) -> Result<Duration, FsError> {
+    match std::fs::symlink_metadata(path).and_then(|meta| meta.modified()) {
+        Ok(written) => Ok(written.elapsed().unwrap_or_default()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Duration::ZERO),
+        Err(cause) => Err(FsError::new("stat", path, cause)),
+    }
+}
+
 /// Whether `path` still names the very file that `file` is.
 pub(crate) fn is_same_file(file: &File, path: &Path) -> Result<bool, FsError> {
     let open = file.metadata().map_err(|cause| FsError::new("stat", path, cause))?;
@@ -170,6 +182,13 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     #[cfg(test)]
     fault::renamed(from, to);
     std::fs::rename(from, to).map_err(|cause| FsError::new("rename", from, cause))
+}
+
+/// Gives the file `from` the name `to` as well, in place of what had it.
+pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<(), FsError> {
+    remove_file(to)?;
+    door("link", from)?;
+    std::fs::hard_link(from, to).map_err(|cause| FsError::new("link", from, cause))
 }
 
 /// Replaces a small file at once and for good: written beside as `tmp`, synced, renamed, and the

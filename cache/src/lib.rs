@@ -2,9 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod check;
 mod db;
 pub mod digest;
+mod erofs;
+#[cfg(test)]
+mod fixture;
 mod fs;
+mod gc;
 mod id;
 mod images;
 pub mod layer;
@@ -17,9 +22,11 @@ mod store;
 pub mod tree;
 
 pub use blob::{BlobReadError, BlobWriteError, BlobWriter, Blobs};
-pub use db::{BlobSource, DbError, Form, Memo};
+pub use check::{Damage, Report};
+pub use db::{BlobSource, DbError, Form};
 pub use digest::{ContentDigest, Digest};
 pub use fs::FsError;
+pub use gc::{BlobUsage, LayerUsage, Prune, PruneError, Pruned, RecordUsage, Usage, UsageError};
 pub use id::{BadLayerId, LayerId};
 pub use images::{Descriptor, Image, ImageError, Images};
 pub use layer::{Active, LayerWriter, Layers, Snapshot, View};

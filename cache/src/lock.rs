@@ -3,18 +3,21 @@
 //! The order, for whoever takes more than one; taking them the other way round can deadlock:
 //!
 //! 1. the store (`lock`): shared while a store is open, exclusive to prune or repair
-//! 2. a key (`locks/key-..`): one process works on a cache key, others wait for its result
+//! 2. a key (`locks/key-<n>`): one process works on a cache key, others wait for its result;
+//!    `locks/claim` is held while one is looked for
 //! 3. the image index (`locks/index`): around reading, changing and replacing `index.json`
 //! 4. the record index: inside SQLite, for the length of one transaction
 //!
-//! A process works on several keys at once and waits for keys that others hold. Two processes
-//! building the same graph cannot wait for each other: a key is claimed when its inputs are done,
-//! and whoever holds a key waits for no other key.
+//! A process works on several keys at once and waits for keys that others hold. That is no
+//! deadlock: a key is claimed when the inputs of its step are done, and whoever holds the key of a
+//! step waits for no other step. It may wait for the key of a base layer; whoever holds one of
+//! those waits for no key at all.
 //!
 //! `locks/owner-..` is outside the order: it is held from first use to the end and never waited
 //! for. Its being free is how others see that the owner of temporary files is gone.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,14 +94,15 @@ impl FileLock {
         }
     }
 
-    /// Changes a shared lock into an exclusive one if nobody else has it now. If somebody has, the
-    /// lock may be lost for a moment, and is shared again when this returns.
+    /// Changes a shared lock into an exclusive one if nobody else has it. If somebody has, it is
+    /// held by neither: two that both kept their share while they wait would wait for each other.
     pub(crate) fn try_exclusive(&self) -> Result<bool, FsError> {
-        if try_lock(&self.file, &self.path)? {
-            return Ok(true);
+        let locked = try_lock(&self.file, &self.path)?;
+        if !locked {
+            let unlocked = flock(&self.file, FlockOperation::Unlock);
+            unlocked.map_err(|errno| FsError::new("unlock", &self.path, errno))?;
         }
-        self.change(Mode::Shared)?;
-        Ok(false)
+        Ok(locked)
     }
 
     /// Takes the lock on a file that is removed with it; none if somebody has it.
@@ -110,24 +114,6 @@ impl FileLock {
             return Ok(None);
         }
         Ok(Some(FileLock { file, path: path.to_owned(), end: End::Removed }))
-    }
-
-    /// Waits for a lock on a file that is removed with it, until `cancelled` says so.
-    pub(crate) fn wait_transient(
-        path: &Path,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<FileLock, ClaimError> {
-        let mut pause = Duration::from_micros(500);
-        loop {
-            if let Some(lock) = FileLock::try_transient(path)? {
-                return Ok(lock);
-            }
-            if cancelled() {
-                return Err(ClaimError::Cancelled);
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 }
 
@@ -149,13 +135,53 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, FsError> {
     }
 }
 
-/// Waits for a key. Its name is digested: it may hold anything.
+/// Waits for a key, until `cancelled` says so. Its name is digested: it may hold anything.
 pub(crate) fn claim(
     locks: &Path,
     key: &str,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<KeyLock, ClaimError> {
-    let name = format!("key-{}", blake3::hash(key.as_bytes()).to_hex());
-    let lock = FileLock::wait_transient(&locks.join(name), cancelled)?;
-    Ok(KeyLock { _lock: lock })
+    let name = blake3::hash(key.as_bytes());
+    let mut pause = Duration::from_micros(500);
+    loop {
+        if let Some(lock) = try_claim(locks, name.as_bytes())? {
+            return Ok(lock);
+        }
+        if cancelled() {
+            return Err(ClaimError::Cancelled);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Takes a free file and writes the key into it, unless one that is held has the key in it.
+///
+/// Files are used again for other keys: there are as many as there were keys worked on at once,
+/// and a claim makes and removes none, which would take longer than all the rest of it.
+fn try_claim(locks: &Path, name: &[u8; 32]) -> Result<Option<KeyLock>, FsError> {
+    let _one_at_a_time = FileLock::wait(&locks.join("claim"), Mode::Exclusive)?;
+    let mut free: Option<FileLock> = None;
+    for number in 0.. {
+        let path = locks.join(format!("key-{number}"));
+        if free.is_some() && !path.exists() {
+            break;
+        }
+        let file = fs::open_lock(&path)?;
+        if try_lock(&file, &path)? {
+            free.get_or_insert(FileLock { file, path, end: End::Stays });
+        } else if holds(&file, name) {
+            return Ok(None);
+        }
+    }
+    free.map(|lock| {
+        fs::write_all(&lock.file, &lock.path, name)?;
+        Ok(KeyLock { _lock: lock })
+    })
+    .transpose()
+}
+
+fn holds(file: &File, name: &[u8; 32]) -> bool {
+    let mut held = [0; 32];
+    file.read_exact_at(&mut held, 0).is_ok() && held == *name
 }

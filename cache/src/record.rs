@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use serde::{Deserialize, Serialize};
 
-use crate::db::{self, BlobSource, DbError, Memo};
+use crate::db::{self, BlobSource, DbError};
 use crate::digest::{ContentDigest, Digest};
 use crate::id::LayerId;
 use crate::root::{Root, USED_PRECISION, guard};
@@ -154,14 +154,14 @@ impl Records {
         self.root.db.put_blob_source(digest, source)
     }
 
-    /// Bytes kept under a name to save time.
-    pub fn memo(&self, kind: Memo, name: &str) -> Option<Vec<u8>> {
-        self.root.or_warn(self.root.db.memo(kind, name)).flatten()
+    /// The list of files that a slot saw the last time, as it was put.
+    pub fn file_list(&self, slot: &str) -> Option<Vec<u8>> {
+        self.root.or_warn(self.root.db.file_list(slot)).flatten()
     }
 
-    /// Keeps bytes under a name, in place of earlier ones.
-    pub fn put_memo(&self, kind: Memo, name: &str, bytes: &[u8]) -> Result<(), DbError> {
-        self.root.db.put_memo(kind, name, bytes)
+    /// Keeps the list of files that a slot saw, in place of an earlier one.
+    pub fn put_file_list(&self, slot: &str, bytes: &[u8]) -> Result<(), DbError> {
+        self.root.db.put_file_list(slot, bytes)
     }
 
     fn first(&self, which: &str, values: &[&dyn ToSql]) -> Option<Record> {

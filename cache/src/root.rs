@@ -143,6 +143,12 @@ impl Root {
         Ok(Some(aside))
     }
 
+    /// Lets the machine seem to have been started anew.
+    #[cfg(test)]
+    pub(crate) fn pretend_boot(&self, name: &str) {
+        self.boot.set(name.to_owned()).unwrap();
+    }
+
     /// Tells the user later: what went wrong and was got over.
     pub(crate) fn warn(&self, warning: impl Display) {
         let warning = warning.to_string();

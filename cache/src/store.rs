@@ -110,7 +110,7 @@ pub enum SettleError {
 }
 
 const FORMAT: &str = "1";
-const FOLDERS: [&str; 7] = ["blobs", "layers", "active", "tmp", "mounts", "locks", "logs"];
+const FOLDERS: [&str; 8] = ["blobs", "layers", "active", "tmp", "mounts", "locks", "logs", "stat"];
 const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 impl Store {
@@ -200,6 +200,13 @@ impl Store {
             root.db.settle_layers(root.boot(), until)?;
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// What all parts of the store stand on.
+    pub(crate) fn ground(&self) -> &Root {
+        &self.inner.root
     }
 }
 

@@ -17,6 +17,7 @@ mod select;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,7 @@ pub use node::{Node, NodeKind, Time, Xattrs};
 pub use select::{Found, Match, SelectError, Selection};
 
 use listing::Listing;
+use resolve::Resolved;
 use root::Root;
 
 /// Which paths of a tree an op sees.
@@ -147,6 +149,31 @@ impl Tree {
         let selection = Arc::new(self.find(selector)?);
         let mut selections = lock(&self.shared.selections);
         Ok(selections.entry(selector.clone()).or_insert(selection).clone())
+    }
+
+    /// What is at `path` itself: no link in it is followed, and nothing is there behind one.
+    pub fn look(&self, path: &[u8]) -> Result<Option<Found>, SelectError> {
+        let Some(node) = self.stat(path)? else { return Ok(None) };
+        let xattrs = match node.kind {
+            NodeKind::Dir => {
+                let read = self.shared.root.directory(path).and_then(|dir| dir.xattrs());
+                read.map_err(|error| self.io("open", path, error))?
+            }
+            _ => Xattrs::new(),
+        };
+        Ok(Some(Found { path: path.to_vec(), node, xattrs }))
+    }
+
+    /// Opens the regular file that `path` leads to, links followed inside the root; none if there
+    /// is no such file.
+    pub fn open_file(&self, path: &[u8]) -> Result<Option<File>, SelectError> {
+        match self.resolve(path)? {
+            Resolved::At { path, node, .. } if node.is_file() => {
+                let file = self.shared.root.file(&path);
+                file.map(Some).map_err(|error| self.io("open", &path, error))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a Dockerfile says, instruction by instruction: plain data.
 //!
 //! Nothing here is expanded, looked up or checked against other instructions. Words keep their
-//! quotes and
-//! variables exactly as written, together with the place they come from, so that expansion can
-//! point at it.
+//! quotes and variables exactly as written, together with the place they come from, so that
+//! expansion can point at it.
 
 mod text;
 
@@ -18,8 +17,7 @@ pub struct Ast {
     /// The `# key=value` lines at the top.
     pub directives: Directives,
     /// The instructions in the order of the file. One that could not be understood is left out and
-    /// has its
-    /// diagnostic instead.
+    /// has its diagnostic instead.
     pub instructions: Vec<Instruction>,
 }
 
@@ -62,8 +60,7 @@ pub struct Instruction {
     /// The keyword as typed.
     pub keyword: Text,
     /// The whole instruction on one line: continuations joined, comments dropped, heredoc bodies
-    /// left out. This is
-    /// what titles and history show.
+    /// left out. This is what titles and history show.
     pub text: Text,
     /// The comment lines directly above, without `#` and surrounding blanks.
     pub comments: Vec<Text>,

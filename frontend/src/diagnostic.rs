@@ -75,8 +75,8 @@ pub enum Color {
     Always,
 }
 
-/// Renders findings of one file in the order of the slice, a blank line between two. Ends with a line end unless
-/// there are none.
+/// Renders findings of one file in the order of the slice, a blank line between two. Ends with a
+/// line end unless there are none.
 pub fn render(diagnostics: &[Diagnostic], source: &Source, color: Color) -> String {
     let rendered: Vec<_> = diagnostics
         .iter()
@@ -85,7 +85,8 @@ pub fn render(diagnostics: &[Diagnostic], source: &Source, color: Color) -> Stri
     rendered.join("\n")
 }
 
-/// Renders one finding with some lines of the file before and after its place: for a step that failed.
+/// Renders one finding with some lines of the file before and after its place: for a step that
+/// failed.
 pub fn render_with_context(
     diagnostic: &Diagnostic,
     source: &Source,

@@ -138,12 +138,5 @@ impl Variables for BTreeMap<String, String> {
     }
 }
 
-/// Variables in the order in which they were first set, as an image config lists them.
-impl Variables for [(String, String)] {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests;

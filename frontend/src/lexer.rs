@@ -77,6 +77,12 @@ impl<'a> Lexer<'a> {
         Err(Unterminated { almost })
     }
 
+    /// Whether a later line ends the heredoc.
+    pub fn has_end(&self, word: &heredoc::Word) -> bool {
+        let mut lines = self.lines[self.next..].iter();
+        lines.any(|span| word.ends_at(without_line_end(&self.source.text()[span.clone()])))
+    }
+
     /// The end of what has been consumed, without the line end.
     pub fn consumed_to(&self) -> usize {
         let last = self.next.checked_sub(1).and_then(|index| self.lines.get(index));
@@ -113,8 +119,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The line without its continuation character, if it has one. Blanks may follow the character;
-    /// a doubled one
-    /// stands for itself.
+    /// a doubled one stands for itself.
     fn continued(&self, line: &Text) -> Option<Text> {
         let escape = self.escape.char();
         let head = line.as_str().trim_end_matches([' ', '\t']).strip_suffix(escape)?;

@@ -1,4 +1,8 @@
 //! The frontend: Dockerfile text to a graph, without I/O, clock or environment.
+//!
+//! [`parser::parse`] reads a file, [`stage::stages`] finds its stages and says which images have to
+//! be looked up, and [`lower::lower`] makes ops and an image config of what the target needs.
+#![forbid(unsafe_code)]
 
 pub mod ast;
 pub mod config;
@@ -6,5 +10,11 @@ pub mod diagnostic;
 pub mod expand;
 pub mod ignore;
 mod lexer;
+pub mod lower;
+pub mod options;
 pub mod parser;
+mod scope;
 pub mod source;
+pub mod stage;
+
+pub use options::Options;

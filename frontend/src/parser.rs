@@ -1,11 +1,11 @@
 //! Dockerfile text to [`Ast`] and diagnostics. Never fails, never stops at the first error.
 //!
 //! The whole language is understood here, whatever of it the builder can do. Questions which need
-//! variables,
-//! stages or images are left to lowering. One file below per kind of instruction.
+//! variables, stages or images are left to lowering. One file below per kind of instruction.
 
 mod arg;
 mod command;
+mod duration;
 mod flags;
 mod from;
 mod healthcheck;
@@ -17,13 +17,14 @@ mod pairs;
 mod run;
 mod simple;
 mod statement;
-mod suggest;
+pub(crate) mod suggest;
 mod transfer;
 mod unknown;
 
-use crate::ast::{Ast, Heredoc, Instruction, Text};
+use crate::ast::{Ast, Heredoc, Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::lexer::{Lexer, Line, Unterminated, heredoc};
+use crate::lexer::heredoc::{self, Certainty};
+use crate::lexer::{Lexer, Line, Unterminated};
 use crate::source::{Source, Span};
 
 use keyword::Keyword;
@@ -68,14 +69,14 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     parsed: Parsed,
     seen: Vec<order::Seen>,
-    unknown: unknown::Run,
+    unknown: unknown::UnknownLines,
 }
 
 impl<'a> Parser<'a> {
     fn new(source: &'a Source) -> Self {
         let lexer = Lexer::new(source);
         let (parsed, seen) = (Parsed::default(), Vec::new());
-        Self { source, lexer, parsed, seen, unknown: unknown::Run::default() }
+        Self { source, lexer, parsed, seen, unknown: unknown::UnknownLines::default() }
     }
 
     fn instructions(&mut self) {
@@ -102,7 +103,10 @@ impl<'a> Parser<'a> {
         let diagnostics = &mut self.parsed.diagnostics;
         let mut context = Context { escape: self.lexer.escape(), diagnostics };
         let word = statement.word.clone();
-        let Some(kind) = context.kind(statement, keyword) else { return };
+        let Some(mut kind) = context.kind(statement, keyword) else { return };
+        if let Kind::Onbuild(onbuild) = &mut kind {
+            onbuild.trigger.span.end = span.end;
+        }
         let Line { text, comments, blank_lines } = line;
         let instruction = Instruction { span, keyword: word, text, comments, blank_lines, kind };
         self.parsed.ast.instructions.push(instruction);
@@ -113,16 +117,23 @@ impl<'a> Parser<'a> {
         if !statement.can_hold_heredocs() {
             return Vec::new();
         }
-        heredoc::announced(&line.text).into_iter().map(|word| self.heredoc(word)).collect()
+        self.announced(&line.text)
     }
 
-    fn heredoc(&mut self, word: heredoc::Word) -> Heredoc {
+    fn announced(&mut self, line: &Text) -> Vec<Heredoc> {
+        heredoc::announced(line).into_iter().filter_map(|word| self.heredoc(word)).collect()
+    }
+
+    fn heredoc(&mut self, word: heredoc::Word) -> Option<Heredoc> {
+        if word.certainty == Certainty::IfTerminated && !self.lexer.has_end(&word) {
+            return None;
+        }
         let body = self.lexer.heredoc_body(&word).unwrap_or_else(|unterminated| {
             self.parsed.diagnostics.push(self.unterminated(&word, &unterminated));
             Text::default()
         });
-        let heredoc::Word { text, name, expansion, tabs, fd } = word;
-        Heredoc { word: text, name, expansion, tabs, fd, body }
+        let heredoc::Word { text, name, expansion, tabs, fd, .. } = word;
+        Some(Heredoc { word: text, name, expansion, tabs, fd, body })
     }
 
     fn unterminated(&self, word: &heredoc::Word, found: &Unterminated) -> Diagnostic {

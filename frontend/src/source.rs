@@ -1,8 +1,7 @@
 //! The text of a Dockerfile and where things stand in it.
 //!
 //! Everything the frontend says about a file is said in byte ranges of this text. What the ranges
-//! mean
-//! belongs to the lexer and the parser; how they are shown belongs to `diagnostic`.
+//! mean belongs to the lexer and the parser; how they are shown belongs to `diagnostic`.
 
 use std::ops::Range;
 
@@ -29,8 +28,7 @@ pub struct Source {
 
 impl Source {
     /// Takes the bytes of a file. A byte order mark is dropped; bytes that are not UTF-8 become
-    /// U+FFFD and are
-    /// remembered, because only those outside of comments are an error.
+    /// U+FFFD and are remembered, because only those outside of comments are an error.
     pub fn new(name: &str, text: Vec<u8>) -> Self {
         let bytes = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let (text, undecodable) = decode(bytes);
@@ -86,3 +84,6 @@ fn decode(bytes: &[u8]) -> (String, Vec<usize>) {
     }
     (text, undecodable)
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ fn make() -> Result<(OwnedFd, OwnedFd), Failure> {
     let (ours, theirs) = wire::pair().doing(|| "make a socket")?;
     match sys::clone_process(Namespaces::NETWORK).doing(|| "make a network namespace")? {
         Forked::Child => hold(&theirs),
-        Forked::Parent { .. } => drop(theirs),
+        Forked::Parent(_) => drop(theirs),
     }
     let (name, fds) = wire::receive(ours.as_fd()).doing(|| "hear from the network's holder")?;
     let network = fds.into_iter().next();

@@ -139,13 +139,16 @@ fn pack_stdio(
             rustix::io::ioctl_fionbio(&read, true).map_err(|errno| server("make a pipe", errno))?;
             Ok((wire::Stdio::Piped { output: keep(fds, write) }, Some(read)))
         }
-        Stdio::Inherit => {
+        Stdio::Inherit | Stdio::Output => {
             let mut dup = |fd: BorrowedFd<'_>| {
                 rustix::io::fcntl_dupfd_cloexec(fd, 3)
                     .map(|fd| keep(fds, fd))
                     .map_err(|errno| server("share the standard streams", errno))
             };
-            let input = dup(rustix::stdio::stdin())?;
+            let input = match stdio {
+                Stdio::Output => None,
+                _ => Some(dup(rustix::stdio::stdin())?),
+            };
             let output = dup(rustix::stdio::stdout())?;
             let error = dup(rustix::stdio::stderr())?;
             Ok((wire::Stdio::Inherit { input, output, error }, None))

@@ -159,7 +159,7 @@ fn fork(
     match (forked, ask) {
         (Forked::Child, Ask::Step(request)) => step::run(&request, fds, report, filter),
         (Forked::Child, Ask::Network) => network::keep(report),
-        (Forked::Parent { pidfd, .. }, _) => Ok(pidfd),
+        (Forked::Parent(pidfd), _) => Ok(pidfd),
     }
 }
 

@@ -90,19 +90,26 @@ fn connect(
 ) -> Result<(), Failure> {
     match request.stdio {
         Stdio::Piped { output } => {
-            let null = target::open_in(root, "dev/null", rustix::fs::OFlags::RDONLY)
-                .doing(|| "open `/dev/null`")?;
             let output = fd_at(fds, output)?;
-            set_streams([null.as_fd(), output, output])
+            set_streams([no_input(root)?.as_fd(), output, output])
         }
         Stdio::Inherit { input, output, error } => {
-            set_streams([fd_at(fds, input)?, fd_at(fds, output)?, fd_at(fds, error)?])
+            let (output, error) = (fd_at(fds, output)?, fd_at(fds, error)?);
+            match input {
+                Some(input) => set_streams([fd_at(fds, input)?, output, error]),
+                None => set_streams([no_input(root)?.as_fd(), output, error]),
+            }
         }
         Stdio::Terminal { rows, columns } => {
             let slave = terminal::open_inside(root, report, rows, columns)?;
             set_streams([slave.as_fd(), slave.as_fd(), slave.as_fd()])
         }
     }
+}
+
+/// The step's own null device: the host's would be a way to the host's file.
+fn no_input(root: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    target::open_in(root, "dev/null", rustix::fs::OFlags::RDONLY).doing(|| "open `/dev/null`")
 }
 
 fn set_streams([input, output, error]: [BorrowedFd<'_>; 3]) -> Result<(), Failure> {

@@ -9,22 +9,16 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::process::Pid;
 
-/// Which of the two processes returned from [`clone_process`] or [`fork`].
+/// Which of the two processes returned from [`clone_process`].
 pub enum Forked {
     /// The new process.
     Child,
-    /// The old one, with what it needs to watch the new one.
-    Parent {
-        /// The new process, as the old one sees it.
-        pid: Pid,
-        /// Readable when the new process ends.
-        pidfd: OwnedFd,
-    },
+    /// The old one, with a descriptor that is readable when the new one ends.
+    Parent(OwnedFd),
 }
 
-/// New namespaces and attributes for [`clone_process`]: the kernel's `CLONE_NEW*` bits.
+/// New namespaces: the kernel's `CLONE_NEW*` bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Namespaces(pub i32);
 
@@ -83,11 +77,11 @@ pub fn clone_process(namespaces: Namespaces) -> Result<Forked, Errno> {
     let pid = check(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
     })?;
-    match Pid::from_raw(pid as i32) {
-        None => Ok(Forked::Child),
-        // SAFETY: the kernel wrote a new descriptor there, which nobody else owns.
-        Some(pid) => Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    if pid == 0 {
+        return Ok(Forked::Child);
     }
+    // SAFETY: the kernel wrote a new descriptor there, which nobody else owns.
+    Ok(Forked::Parent(unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
 /// Moves this process into new namespaces. Call it in a process with a single thread only.

@@ -85,7 +85,7 @@ pub enum MountKind {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Stdio {
     Piped { output: usize },
-    Inherit { input: usize, output: usize, error: usize },
+    Inherit { input: Option<usize>, output: usize, error: usize },
     Terminal { rows: u16, columns: u16 },
 }
 

@@ -1,11 +1,5 @@
 use super::*;
-use crate::store::Store;
-
-fn store() -> (tempfile::TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    (dir, store)
-}
+use crate::fixture::store;
 
 #[test]
 fn bytes_come_back_by_their_digest() {

@@ -1,19 +1,9 @@
 //! Rows about blobs: how long each is, and where it can be had.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Db, DbError, bytes, now, size};
 use crate::digest::Digest;
-
-/// What is known of one blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlobRow {
-    pub(crate) digest: Digest,
-    /// In bytes.
-    pub(crate) size: u64,
-    /// When it came, in nanoseconds since 1970.
-    pub(crate) added: i64,
-}
 
 /// A repository that has a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +35,12 @@ impl Db {
         })
     }
 
-    pub(crate) fn all_blobs(&self) -> Result<Vec<BlobRow>, DbError> {
+    /// All blobs, and when they came in nanoseconds since 1970.
+    pub(crate) fn all_blobs(&self) -> Result<Vec<(Digest, i64)>, DbError> {
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         self.read(|c| {
-            c.prepare("SELECT digest, size, added FROM blobs ORDER BY digest")?
-                .query_map([], |row| {
-                    Ok(BlobRow { digest: row.get(0)?, size: size(row, 1)?, added: row.get(2)? })
-                })?
+            c.prepare("SELECT digest, added FROM blobs ORDER BY digest")?
+                .query_map([], pair)?
                 .collect()
         })
     }

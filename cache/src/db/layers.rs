@@ -77,17 +77,15 @@ impl Db {
         self.read(|c| select(c, "WHERE id = ?", &[id])).map(|mut rows| rows.pop())
     }
 
-    /// Layers with this diffID, the oldest first.
+    /// Layers that were pulled with this diffID, or whose archive has it; the oldest first.
     pub(crate) fn layers_by_diff_id(&self, diff_id: &Digest) -> Result<Vec<LayerRow>, DbError> {
-        self.read(|c| select(c, "WHERE diff_id = ? ORDER BY created, id", &[diff_id]))
+        let which = "WHERE diff_id = ?1 OR id IN (SELECT layer FROM tars WHERE diff_id = ?1) \
+                     ORDER BY created, id";
+        self.read(|c| select(c, which, &[diff_id]))
     }
 
     pub(crate) fn all_layers(&self) -> Result<Vec<LayerRow>, DbError> {
         self.read(|c| select(c, "ORDER BY id", &[]))
-    }
-
-    pub(crate) fn set_diff_id(&self, id: &LayerId, diff_id: &Digest) -> Result<(), DbError> {
-        self.change_layer("UPDATE layers SET diff_id = ? WHERE id = ?", &[diff_id, id])
     }
 
     pub(crate) fn set_content(&self, id: &LayerId, content: &ContentDigest) -> Result<(), DbError> {
@@ -108,15 +106,6 @@ impl Db {
     pub(crate) fn has_unsettled(&self, boot: &str) -> Result<bool, DbError> {
         self.read(|c| {
             c.prepare_cached("SELECT 1 FROM layers WHERE boot = ? LIMIT 1")?.exists([boot])
-        })
-    }
-
-    /// Forgets a layer and the tars made of it.
-    pub(crate) fn delete_layer(&self, id: &LayerId) -> Result<(), DbError> {
-        self.write(|t| {
-            t.prepare_cached("DELETE FROM tars WHERE layer = ?")?.execute([id])?;
-            t.prepare_cached("DELETE FROM layers WHERE id = ?")?.execute([id])?;
-            Ok(())
         })
     }
 

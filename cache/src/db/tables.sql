@@ -74,11 +74,9 @@ CREATE TABLE images (
     descriptor TEXT NOT NULL
 ) STRICT;
 
--- Bytes that only save time: file lists of slots, stat caches.
-CREATE TABLE memos (
-    kind  TEXT NOT NULL,
-    name  TEXT NOT NULL,
-    bytes BLOB NOT NULL,
-    used  INTEGER NOT NULL,
-    PRIMARY KEY (kind, name)
+-- The files that a slot saw, in the writer's own form.
+CREATE TABLE file_lists (
+    slot    TEXT PRIMARY KEY,
+    bytes   BLOB NOT NULL,
+    written INTEGER NOT NULL
 ) STRICT;

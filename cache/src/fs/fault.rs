@@ -45,15 +45,26 @@ pub(crate) fn disarm() -> bool {
     })
 }
 
-/// Takes away what was not synced since `arm`: files lose their second half, new names are undone.
-pub(crate) fn power_cut() {
+/// What a power cut takes of what was not synced. A disk may do either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lose {
+    /// Files lose their second half, and keep their names.
+    Bytes,
+    /// New names are undone too.
+    BytesAndNames,
+}
+
+/// Takes away what was not synced since `arm`.
+pub(crate) fn power_cut(lose: Lose) {
     let state = STATE.take();
     for file in state.dirty {
         let size = file.metadata().unwrap().len();
         file.set_len(size / 2).unwrap();
     }
     for (from, to) in state.names.iter().rev() {
-        std::fs::rename(to, from).unwrap();
+        if lose == Lose::BytesAndNames && to.exists() {
+            std::fs::rename(to, from).unwrap();
+        }
     }
 }
 

@@ -36,6 +36,13 @@ impl Measure {
     }
 }
 
+/// The allocated blocks of a file in bytes; none if they are another file's too, under another name.
+pub(crate) fn own_blocks(path: &Path) -> Result<u64, FsError> {
+    let meta =
+        std::fs::symlink_metadata(path).map_err(|cause| FsError::new("stat", path, cause))?;
+    Ok(if meta.nlink() > 1 { 0 } else { meta.blocks() * 512 })
+}
+
 /// Measures the tree at `top`, following no link and staying on any file system below it.
 pub(crate) fn measure(top: &Path) -> Result<Measure, FsError> {
     let meta = std::fs::symlink_metadata(top).map_err(|cause| FsError::new("stat", top, cause))?;

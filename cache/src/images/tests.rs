@@ -1,20 +1,10 @@
 use super::*;
+use crate::fixture::{self, store};
 use crate::store::Store;
 
-fn store() -> (tempfile::TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    (dir, store)
-}
-
 fn image_of(store: &Store, bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-        digest: store.blobs().put(bytes).unwrap(),
-        size: bytes.len() as u64,
-        annotations: BTreeMap::new(),
-        rest: Map::new(),
-    }
+    store.blobs().put(bytes).unwrap();
+    fixture::descriptor(bytes)
 }
 
 fn names(store: &Store) -> Vec<String> {

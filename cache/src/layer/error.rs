@@ -55,6 +55,9 @@ pub enum ImportError {
 /// Why a layer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The layers could not be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The store has no such layer any more.
     #[error("layer `{0}` is not in the store")]
     Missing(LayerId),

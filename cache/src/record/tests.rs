@@ -1,43 +1,16 @@
 use super::*;
-use crate::db::Form;
+use crate::fixture::{self, record, store};
 use crate::store::Store;
 
-fn store() -> (tempfile::TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    (dir, store)
-}
-
-/// A layer with one file of these bytes.
-fn layer(records: &Records, bytes: &[u8]) -> LayerId {
-    let folder = records.root.temporary().unwrap();
-    std::fs::create_dir_all(folder.join("fs")).unwrap();
-    std::fs::write(folder.join("fs/file"), bytes).unwrap();
-    records.root.place_layer(&folder, Form::Directory, None).unwrap()
-}
-
-fn record(key: u8, layers: Vec<LayerId>) -> Record {
-    Record {
-        key: [key; 32],
-        op: [7; 32],
-        slot: "app 2".to_owned(),
-        inputs: vec![RecordedInput {
-            layers: Some(layers.clone()),
-            content: Some(ContentDigest::of(&[key])),
-            selector: Selector::Whole,
-        }],
-        layers,
-        parts: serde_json::json!([{"name": "command", "digest": "00"}]),
-        took: Duration::from_millis(1500),
-        created: db::time(1_700_000_000_000_000_000 + i64::from(key)),
-    }
+fn layer(store: &Store, bytes: &[u8]) -> LayerId {
+    fixture::layer(store, bytes, None).unwrap()
 }
 
 #[test]
 fn a_record_comes_back_as_it_was() {
     let (_dir, store) = store();
     let records = store.records();
-    let one = record(1, vec![layer(records, b"a"), layer(records, b"b")]);
+    let one = record(1, vec![layer(&store, b"a"), layer(&store, b"b")]);
     records.put(&one).unwrap();
     assert_eq!(records.get(&[1; 32]), Some(one.clone()));
     assert_eq!(records.get(&[2; 32]), None);
@@ -52,7 +25,7 @@ fn a_record_comes_back_as_it_was() {
 #[test]
 fn a_record_without_its_layers_is_a_miss_that_can_be_explained() {
     let (dir, store) = store();
-    let one = record(1, vec![layer(store.records(), b"a")]);
+    let one = record(1, vec![layer(&store, b"a")]);
     store.records().put(&one).unwrap();
     drop(store);
     let store = Store::open(dir.path()).unwrap();
@@ -78,10 +51,10 @@ fn what_a_reference_named_and_where_blobs_are_is_remembered() {
 }
 
 #[test]
-fn memos_of_two_kinds_do_not_mix() {
+fn a_slot_has_one_list_of_files() {
     let (_dir, store) = store();
-    store.records().put_memo(Memo::Files, "x", b"1").unwrap();
-    store.records().put_memo(Memo::Files, "x", b"2").unwrap();
-    assert_eq!(store.records().memo(Memo::Files, "x").unwrap(), b"2");
-    assert_eq!(store.records().memo(Memo::Stat, "x"), None);
+    assert_eq!(store.records().file_list("app 2"), None);
+    store.records().put_file_list("app 2", b"1").unwrap();
+    store.records().put_file_list("app 2", b"2").unwrap();
+    assert_eq!(store.records().file_list("app 2").unwrap(), b"2");
 }

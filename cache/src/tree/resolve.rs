@@ -1,5 +1,7 @@
 //! Following links by hand: `..` and absolute targets stay inside the tree's root.
 
+use rustix::io::Errno;
+
 use super::listing::Presence;
 use super::node::{Node, NodeKind};
 use super::{SelectError, Tree, join, lock};
@@ -12,7 +14,17 @@ pub(super) enum Resolved {
     /// Something that is there, under the path that has no links in it.
     At { path: Vec<u8>, node: Node, presence: Presence },
     /// `name` is not there in `directory`, maybe because of a rule.
-    Absent { directory: Vec<u8>, name: Vec<u8>, rule: Option<usize> },
+    Absent(Absence),
+}
+
+/// Where a path ends before its end: `name` is not there in `directory`.
+pub(super) struct Absence {
+    pub(super) directory: Vec<u8>,
+    pub(super) name: Vec<u8>,
+    /// The rule that hides it.
+    pub(super) rule: Option<usize>,
+    /// The link that led here, and its target.
+    pub(super) link: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// One path, without following anything.
@@ -26,18 +38,20 @@ impl Tree {
     pub(super) fn resolve(&self, path: &[u8]) -> Result<Resolved, SelectError> {
         let mut rest: Vec<Vec<u8>> = components(path);
         let mut at = Vec::new();
-        let mut here = self.look(&at)?;
-        let mut links = 0;
+        let mut here = self.peek(&at)?;
+        let (mut links, mut link) = (0, None);
         while let Some(name) = rest.pop() {
             if name == b".." {
                 at.truncate(parent_length(&at));
-                here = self.look(&at)?;
+                here = self.peek(&at)?;
                 continue;
             }
             let next = join(&at, &name);
-            let (node, presence) = match self.look(&next)? {
+            let (node, presence) = match self.peek(&next)? {
                 Looked::There(node, presence) => (node, presence),
-                Looked::Absent(rule) => return Ok(Resolved::Absent { directory: at, name, rule }),
+                Looked::Absent(rule) => {
+                    return Ok(Resolved::Absent(Absence { directory: at, name, rule, link }));
+                }
             };
             match &node.kind {
                 NodeKind::Symlink { target } => {
@@ -47,9 +61,10 @@ impl Tree {
                     }
                     if target.starts_with(b"/") {
                         at.clear();
-                        here = self.look(&at)?;
+                        here = self.peek(&at)?;
                     }
                     rest.extend(components(target));
+                    link = Some((next, target.clone()));
                 }
                 NodeKind::Dir => {
                     at = next;
@@ -58,18 +73,21 @@ impl Tree {
                 _ => match rest.pop() {
                     None => return Ok(Resolved::At { path: next, node, presence }),
                     Some(name) => {
-                        return Ok(Resolved::Absent { directory: next, name, rule: None });
+                        let absence = Absence { directory: next, name, rule: None, link };
+                        return Ok(Resolved::Absent(absence));
                     }
                 },
             }
         }
         Ok(match here {
             Looked::There(node, presence) => Resolved::At { path: at, node, presence },
-            Looked::Absent(rule) => Resolved::Absent { directory: at, name: Vec::new(), rule },
+            Looked::Absent(rule) => {
+                Resolved::Absent(Absence { directory: at, name: Vec::new(), rule, link })
+            }
         })
     }
 
-    fn look(&self, path: &[u8]) -> Result<Looked, SelectError> {
+    fn peek(&self, path: &[u8]) -> Result<Looked, SelectError> {
         if path.is_empty() {
             let root = self.shared.root.node(path).map_err(|e| self.io("stat", path, e))?;
             return Ok(
@@ -98,7 +116,15 @@ impl Tree {
                 .binary_search_by(|child| child.name.as_slice().cmp(name))
                 .ok()
                 .map(|index| listing.children[index].node.clone())),
-            None => self.shared.root.node(path).map_err(|error| self.io("stat", path, error)),
+            None => self.stat(path),
+        }
+    }
+
+    /// A directory that was swapped for a link meanwhile is as good as gone.
+    pub(super) fn stat(&self, path: &[u8]) -> Result<Option<Node>, SelectError> {
+        match self.shared.root.node(path) {
+            Err(Errno::LOOP | Errno::XDEV) => Ok(None),
+            node => node.map_err(|error| self.io("stat", path, error)),
         }
     }
 }

@@ -14,6 +14,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
 use super::node::{Node, Xattrs};
+use crate::layer::keeps_xattr;
 
 /// The directory that everything is beneath.
 pub(super) struct Root {
@@ -107,15 +108,14 @@ impl OpenDir {
     }
 }
 
-/// The extended attributes that belong into an image: those of the user, and capabilities. The
-/// others belong to the machine: labels of its security modules, marks of overlay file systems.
+/// The extended attributes that a layer keeps. The others belong to the machine.
 pub(super) fn xattrs(file: impl AsFd) -> Result<Xattrs, Errno> {
     let names = match sized(|space| fs::flistxattr(&file, space)) {
         Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Xattrs::new()),
         names => names?,
     };
     let mut found = Xattrs::new();
-    for name in names.split(|byte| *byte == 0).filter(|name| carried(name)) {
+    for name in names.split(|byte| *byte == 0).filter(|name| keeps_xattr(name)) {
         match sized(|space| fs::fgetxattr(&file, name, space)) {
             Err(Errno::NODATA) => {}
             value => found.push((name.to_vec(), value?)),
@@ -123,11 +123,6 @@ pub(super) fn xattrs(file: impl AsFd) -> Result<Xattrs, Errno> {
     }
     found.sort();
     Ok(found)
-}
-
-fn carried(name: &[u8]) -> bool {
-    name == b"security.capability"
-        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }
 
 /// Calls until the answer fits; most answers are empty or short.

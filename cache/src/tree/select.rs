@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::digest::Digests;
 use super::listing::Presence;
 use super::node::{Node, Xattrs};
-use super::resolve::{Resolved, lossy};
+use super::resolve::{Absence, Resolved, lossy};
 use super::root::Root;
 use super::{Owners, PathSelector, Tree, join};
 use crate::pattern::rules::Rules;
@@ -56,12 +56,14 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// A literal path, or the target of a link, is not there.
-    #[error("`{path}` not found{}", why(hidden_by.as_deref(), nearest.as_deref()))]
+    #[error("`{path}` not found{}", why(hidden_by.as_deref(), link.as_ref(), nearest.as_deref()))]
     Missing {
         /// The path as it was asked for.
         path: String,
         /// The rule that hides it: ".dockerignore:3 `*.log`".
         hidden_by: Option<String>,
+        /// The link on the way whose target is not there, and the target.
+        link: Option<(String, String)>,
         /// A path that is there and is spelled nearly so.
         nearest: Option<String>,
     },
@@ -186,9 +188,7 @@ impl Tree {
     fn follow(&self, name: &[u8], path: &[u8], exclude: &Rules) -> Result<Match, SelectError> {
         let (at, node, presence) = match self.resolve(path)? {
             Resolved::At { path, node, presence } => (path, node, presence),
-            Resolved::Absent { directory, name, rule } => {
-                return Err(self.missing(path, &directory, &name, rule));
-            }
+            Resolved::Absent(absence) => return Err(self.missing(path, &absence)),
         };
         let (below, xattrs) = if node.is_dir() {
             (self.below(&at, b"", exclude)?, self.listing(&at)?.xattrs.clone())
@@ -197,7 +197,9 @@ impl Tree {
         };
         match presence {
             Presence::IfNeeded(rule) if below.is_empty() => {
-                Err(self.missing(path, b"", b"", Some(rule)))
+                let (directory, name) = (Vec::new(), Vec::new());
+                let absence = Absence { directory, name, rule: Some(rule), link: None };
+                Err(self.missing(path, &absence))
             }
             _ => {
                 let top = Found { path: Vec::new(), node, xattrs };
@@ -206,19 +208,15 @@ impl Tree {
         }
     }
 
-    fn missing(
-        &self,
-        asked: &[u8],
-        directory: &[u8],
-        name: &[u8],
-        rule: Option<usize>,
-    ) -> SelectError {
+    fn missing(&self, asked: &[u8], absence: &Absence) -> SelectError {
+        let Absence { directory, name, rule, link } = absence;
         let hidden_by = rule.zip(self.shared.filter.as_ref()).map(|(rule, f)| f.describe(rule));
-        let nearest = match hidden_by {
-            Some(_) => None,
-            None => self.nearest(directory, name).map(|path| lossy(&path)),
+        let link = link.as_ref().map(|(at, target)| (lossy(at), lossy(target)));
+        let nearest = match (&hidden_by, &link) {
+            (None, None) => self.nearest(directory, name).map(|path| lossy(&path)),
+            _ => None,
         };
-        SelectError::Missing { path: lossy(asked), hidden_by, nearest }
+        SelectError::Missing { path: lossy(asked), hidden_by, link, nearest }
     }
 
     /// The path in `directory` whose name is spelled most like `name`, if any is close.
@@ -235,11 +233,14 @@ impl Tree {
     }
 }
 
-fn why(hidden_by: Option<&str>, nearest: Option<&str>) -> String {
-    match (hidden_by, nearest) {
-        (Some(rule), _) => format!(": left out by {rule}"),
-        (None, Some(nearest)) => format!("; there is `{nearest}`"),
-        (None, None) => String::new(),
+fn why(hidden_by: Option<&str>, link: Option<&(String, String)>, nearest: Option<&str>) -> String {
+    match (hidden_by, link, nearest) {
+        (Some(rule), ..) => format!(": left out by {rule}"),
+        (None, Some((link, target)), _) => {
+            format!(": the link `{link}` leads to `{target}`, which is not there inside the root")
+        }
+        (None, None, Some(nearest)) => format!("; there is `{nearest}`"),
+        (None, None, None) => String::new(),
     }
 }
 

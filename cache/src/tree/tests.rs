@@ -120,8 +120,14 @@ fn what_is_not_there_is_told_with_its_neighbour() {
         ("srcs/app.go", "`srcs/app.go` not found; there is `src`"),
         ("Makefile/x", "`Makefile/x` not found"),
         ("xyzzy", "`xyzzy` not found"),
-        ("dang", "`dang` not found"),
-        ("dan*", "`dang` not found"),
+        (
+            "dang",
+            "`dang` not found: the link `dang` leads to `gone`, which is not there inside the root",
+        ),
+        (
+            "dan*",
+            "`dang` not found: the link `dang` leads to `gone`, which is not there inside the root",
+        ),
         ("loop", "`loop` leads through too many symbolic links"),
         ("loop/x*", "`loop` leads through too many symbolic links"),
         ("a[", "`a[` is not a valid pattern: a `[` is never closed"),
@@ -268,6 +274,11 @@ fn a_digest_sees_what_a_copy_sees() {
                 fs::hard_link(root.join("src/a"), root.join("src/twin")).unwrap();
             },
             true,
+        ),
+        (
+            "a name for it elsewhere",
+            |root| fs::hard_link(root.join("src/a"), root.join("elsewhere")).unwrap(),
+            false,
         ),
         ("an attribute of a file", |root| xattr(&root.join("src/a"), "user.x", b"1"), true),
         ("an attribute of a directory", |root| xattr(&root.join("src/d"), "user.x", b"1"), true),

@@ -178,3 +178,6 @@ impl TextBuilder {
         self.text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,7 @@
 //! The `# key=value` lines at the top of a file.
 //!
 //! The block ends at the first line which is anything else: an instruction, a blank line, an
-//! ordinary comment or
-//! a key nobody knows.
+//! ordinary comment or a key nobody knows.
 
 use crate::ast::{Directives, Escape, Text};
 use crate::diagnostic::Diagnostic;

@@ -1,8 +1,10 @@
 //! Finds `<<name` words in a line.
 //!
-//! A heredoc is a word of its own: `cat <<EOF` has one, `cat<<EOF`, `"<<EOF"`, `$((1<<2))` and
-//! `<<<text` have
-//! none. Words are split as a shell does, always with `\` as the escape character.
+//! A heredoc is a word of its own: `cat <<EOF` and `cat << EOF` have one, `cat<<EOF`, `"<<EOF"`,
+//! `$((1<<2))` and `<<<text` have none. Words are split as a shell does, always with `\` as the
+//! escape character.
+
+use std::ops::Range;
 
 use crate::ast::{HeredocExpansion, HeredocTabs, Text};
 
@@ -13,12 +15,23 @@ pub(crate) struct Word {
     pub text: Text,
     /// The name without quotes and escapes; not empty.
     pub name: String,
-    /// Whether the name was free of quotes and escapes.
+    /// Whether the name was free of quotes.
     pub expansion: HeredocExpansion,
     /// Whether `-` was given.
     pub tabs: HeredocTabs,
     /// The digits before `<<`.
     pub fd: Option<u32>,
+    /// Whether it may be a shift in a shell's arithmetic instead.
+    pub certainty: Certainty,
+}
+
+/// How sure it is that `<<` begins a heredoc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It does.
+    Certain,
+    /// It stands within `((`: only if the lines that end it are there.
+    IfTerminated,
 }
 
 impl Word {
@@ -33,7 +46,12 @@ impl Word {
 
 /// The heredocs a line announces, in order.
 pub(crate) fn announced(line: &Text) -> Vec<Word> {
-    shell_words(line).iter().filter_map(parse).collect()
+    let words = shell_words(line).into_iter();
+    let heredoc = |range: Range<usize>| {
+        let certainty = certainty(&line.as_str()[..range.start]);
+        parse(&line.slice(range)).map(|word| Word { certainty, ..word })
+    };
+    words.filter_map(heredoc).collect()
 }
 
 /// Takes a word for a heredoc's announcement, if it is one.
@@ -47,34 +65,59 @@ pub(crate) fn parse(word: &Text) -> Option<Word> {
         Some(raw) => (HeredocTabs::Strip, raw),
         None => (HeredocTabs::Keep, rest),
     };
+    let raw = raw.trim_start();
     let name = unquoted(raw);
-    let expansion = if name == raw { HeredocExpansion::Expand } else { HeredocExpansion::Literal };
-    let word = Word { text: word.clone(), name, expansion, tabs, fd: digits.parse().ok() };
+    let (expansion, certainty) = (expansion(raw), Certainty::Certain);
+    let fd = digits.parse().ok();
+    let word = Word { text: word.clone(), name, expansion, tabs, fd, certainty };
     (!word.name.is_empty()).then_some(word)
 }
 
+fn certainty(before: &str) -> Certainty {
+    match (before.rfind("(("), before.rfind("))")) {
+        (Some(_), None) => Certainty::IfTerminated,
+        (Some(open), Some(close)) if open > close => Certainty::IfTerminated,
+        _ => Certainty::Certain,
+    }
+}
+
 /// Splits at blanks outside of quotes; quotes and escapes stay in the words. An open quote runs to
-/// the end.
-fn shell_words(line: &Text) -> Vec<Text> {
+/// the end. Blanks behind `<<` are part of the word.
+fn shell_words(line: &Text) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut start = None;
+    let mut arrows = 0;
     for (at, ch, place) in Scanner::new(line.as_str()) {
-        match (start, place == Place::Plain && ch.is_whitespace()) {
+        let blank = place == Place::Plain && ch.is_whitespace();
+        if blank && arrows > 0 && arrows % 2 == 0 {
+            continue;
+        }
+        arrows = if place == Place::Plain && ch == '<' { arrows + 1 } else { 0 };
+        match (start, blank) {
             (Some(from), true) => {
-                words.push(line.slice(from..at));
+                words.push(from..at);
                 start = None;
             }
             (None, false) => start = Some(at),
             _ => {}
         }
     }
-    words.extend(start.map(|from| line.slice(from..line.as_str().len())));
+    words.extend(start.map(|from| from..line.as_str().len()));
     words
 }
 
 fn unquoted(raw: &str) -> String {
     let scanner = Scanner::new(raw);
     scanner.filter(|(_, _, place)| *place != Place::Syntax).map(|(_, ch, _)| ch).collect()
+}
+
+/// Quotes make the body literal; an escape character does not.
+fn expansion(raw: &str) -> HeredocExpansion {
+    let quote = |ch, place| place == Place::Syntax && matches!(ch, '\'' | '"');
+    match Scanner::new(raw).any(|(_, ch, place)| quote(ch, place)) {
+        true => HeredocExpansion::Literal,
+        false => HeredocExpansion::Expand,
+    }
 }
 
 /// What a character is to a shell.
@@ -127,3 +170,6 @@ impl Iterator for Scanner<'_> {
         Some((at, ch, place))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,7 @@
 use crate::ast::{Escape, Text};
 
 /// Whether Dockerfiles take the character for a blank between words. Other white space, such as a
-/// no-break space,
-/// is part of a word.
+/// no-break space, is part of a word.
 pub(crate) fn is_blank(ch: char) -> bool {
     matches!(ch, ' ' | '\t' | '\r' | '\x0b' | '\x0c')
 }
@@ -55,3 +54,6 @@ pub(crate) fn split_quoted(text: &Text, escape: Escape) -> Vec<Text> {
     words.extend(start.map(|from| text.slice(from..text.as_str().len())));
     words
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,7 @@
 //! The `--name=value` words between a keyword and its arguments.
 //!
 //! Quotes and backslashes are taken off here, with `\` whatever the escape directive says; what
-//! remains may hold
-//! variables that lowering expands.
+//! remains may hold variables that lowering expands.
 
 use crate::ast::{Text, TextBuilder};
 use crate::diagnostic::Diagnostic;
@@ -101,6 +100,11 @@ impl Flags {
         self.given.first().map(|flag| flag.span.clone())
     }
 
+    /// Whether a quote among the flags swallowed the rest of the line.
+    pub fn are_open(&self) -> bool {
+        self.open_quote.is_some()
+    }
+
     /// Reports the flags that the instruction does not take, or not like this.
     pub fn check(&self, keyword: Keyword, context: &mut Context<'_>) {
         for (index, flag) in self.given.iter().enumerate() {
@@ -164,8 +168,12 @@ impl Flag {
 
     fn not_bool(&self, value: &Text) -> Diagnostic {
         let message = format!("the flag `--{}` is either on or off", self.name);
+        let label = match value.is_empty() {
+            true => "there is nothing behind `=`".to_owned(),
+            false => format!("`{value}` is neither `true` nor `false`"),
+        };
         Diagnostic::error("invalid-flag-value", self.span.clone(), message)
-            .with_label(format!("`{value}` is neither `true` nor `false`"))
+            .with_label(label)
             .with_help(format!("write `--{}` or `--{0}=false`", self.name))
     }
 }

@@ -43,6 +43,12 @@ fn invalid_name(name: &Text) -> Diagnostic {
 }
 
 fn surplus(statement: &Statement, image: &Text, rest: &[Text]) -> Diagnostic {
+    if let [r#as] = rest
+        && r#as.as_str().eq_ignore_ascii_case("as")
+    {
+        let error = Diagnostic::error("missing-argument", r#as.span(), "`AS` needs a name");
+        return error.with_help(format!("usage: {}", Keyword::From.usage()));
+    }
     let span = rest.first().map_or_else(|| whole(statement), Text::span);
     let end = rest.last().map_or(span.end, |word| word.span().end);
     let message = format!("this does not belong behind `FROM {image}`");
@@ -52,7 +58,6 @@ fn surplus(statement: &Statement, image: &Text, rest: &[Text]) -> Diagnostic {
         [first, ..] if first.starts_with("--") => {
             error.with_help(format!("flags go first: `FROM {first} {image}`"))
         }
-        [r#as] if r#as.eq_ignore_ascii_case("as") => error.with_help("give the stage a name"),
         [first, ..] if first.starts_with('#') => error.with_help(COMMENT_HELP),
         [r#as, _, third, ..] if r#as.eq_ignore_ascii_case("as") && third.starts_with('#') => {
             error.with_help(COMMENT_HELP)

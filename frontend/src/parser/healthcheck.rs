@@ -7,12 +7,13 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::word;
 
 use super::command;
+use super::duration;
 use super::flags::Flags;
 use super::keyword::Keyword;
 use super::statement::{Context, Statement};
 
-/// The shortest duration a container engine takes; zero means the default.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// The shortest duration a container engine takes, in nanoseconds; zero means the default.
+const SHORTEST: i64 = 1_000_000;
 
 /// Parses the flags and the command.
 pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<Kind> {
@@ -83,19 +84,17 @@ fn retries(text: &Text, context: &mut Context<'_>) -> Option<u32> {
 }
 
 fn duration(text: Text, context: &mut Context<'_>) -> Option<Duration> {
-    let wrong = match parse_duration(text.as_str()) {
+    let wrong = match duration::nanoseconds(text.as_str()) {
         _ if text.is_empty() => return None,
-        Ok(Signed::Positive(duration)) if duration.is_zero() || duration >= SHORTEST => {
-            return Some(duration);
+        None => not_a_duration(&text),
+        Some(time) if time == 0 || time >= SHORTEST => {
+            return time.try_into().ok().map(Duration::from_nanos);
         }
-        Ok(Signed::Negative(duration)) if duration.is_zero() => return Some(duration),
-        Ok(_) => Diagnostic::error(
-            "invalid-flag-value",
-            text.span(),
-            format!("`{text}` is shorter than a millisecond"),
-        )
-        .with_help("write at least `1ms`; `0s` means the default"),
-        Err(NotADuration) => not_a_duration(&text),
+        Some(_) => {
+            let message = format!("`{text}` is shorter than a millisecond");
+            Diagnostic::error("invalid-flag-value", text.span(), message)
+                .with_help("write at least `1ms`; `0s` means the default")
+        }
     };
     context.report(wrong);
     None
@@ -108,67 +107,4 @@ fn not_a_duration(text: &Text) -> Diagnostic {
         Ok(number) => error.with_help(format!("add a unit: `{number}s` for seconds")),
         Err(_) => error.with_help("write numbers with units, such as `30s` or `1m30s`"),
     }
-}
-
-enum Signed {
-    Positive(Duration),
-    Negative(Duration),
-}
-
-struct NotADuration;
-
-/// Reads a duration as Go writes it: an optional sign, then numbers with units, or just `0`.
-fn parse_duration(text: &str) -> Result<Signed, NotADuration> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let duration = match unsigned {
-        "0" => Duration::ZERO,
-        _ => parse_unsigned(unsigned)?,
-    };
-    match text.starts_with('-') {
-        true => Ok(Signed::Negative(duration)),
-        false => Ok(Signed::Positive(duration)),
-    }
-}
-
-fn parse_unsigned(text: &str) -> Result<Duration, NotADuration> {
-    let mut total = 0_u128;
-    let mut rest = text;
-    while !rest.is_empty() || total == 0 {
-        let number_end =
-            rest.find(|ch: char| !ch.is_ascii_digit() && ch != '.').unwrap_or(rest.len());
-        let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail.find(|ch: char| ch.is_ascii_digit() || ch == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        total = total.checked_add(nanoseconds(number, unit)?).ok_or(NotADuration)?;
-        rest = tail;
-        if rest.is_empty() {
-            break;
-        }
-    }
-    let nanoseconds = u64::try_from(total).map_err(|_| NotADuration)?;
-    i64::try_from(nanoseconds).map(|_| Duration::from_nanos(nanoseconds)).map_err(|_| NotADuration)
-}
-
-fn nanoseconds(number: &str, unit: &str) -> Result<u128, NotADuration> {
-    let unit: u128 = match unit {
-        "ns" => 1,
-        "us" | "µs" | "μs" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        _ => return Err(NotADuration),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.len() + fraction.len() == 0 || fraction.contains('.') {
-        return Err(NotADuration);
-    }
-    let digits = |digits: &str| match digits {
-        "" => Ok(0),
-        digits => digits.parse::<u64>().map(u128::from).map_err(|_| NotADuration),
-    };
-    // Beyond 18 digits a fraction is below a nanosecond of the largest unit.
-    let fraction = &fraction[..fraction.len().min(18)];
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| NotADuration)?);
-    Ok(digits(whole)? * unit + digits(fraction)? * unit / scale)
 }

@@ -53,14 +53,14 @@ pub(super) fn almost(args: &Text, fallback: &str) -> Option<Diagnostic> {
     if repaired.is_none() && (second.is_whitespace() || second == '[') {
         return None;
     }
-    let help = match repaired {
-        Some(array) => format!("did you mean `{array}`?"),
-        None => "JSON strings are in double quotes, separated by commas: `[\"a\", \"b\"]`".into(),
-    };
-    let place = char_at(text, error.column().saturating_sub(1).min(text.len()));
     let message = format!("this is not a valid JSON array, so {fallback}");
-    let warning = Diagnostic::warning("malformed-json", args.span_of(place), message);
-    Some(warning.with_label("not JSON from here on").with_help(help))
+    let at = |place| Diagnostic::warning("malformed-json", args.span_of(place), message);
+    Some(match repaired {
+        Some(array) => at(0..text.len()).with_help(format!("did you mean `{array}`?")),
+        None => at(char_at(text, error.column().saturating_sub(1).min(text.len())))
+            .with_label("not JSON from here on")
+            .with_help("double quotes around every part, commas in between: `[\"a\", \"b\"]`"),
+    })
 }
 
 /// Words as an array of strings: for a suggestion.

@@ -25,11 +25,10 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
         return None;
     }
     let word = inner.word.clone();
-    let end = statement.heredocs.last().map_or(text.span().end, |doc| doc.body.span().end);
     inner.heredocs = statement.heredocs;
     let kind = context.kind(inner, keyword)?;
     let trigger = Instruction {
-        span: text.span().start..end.max(text.span().end),
+        span: text.span(),
         keyword: word,
         text,
         comments: Vec::new(),

@@ -23,36 +23,49 @@ pub(super) fn parse(
     if !first.as_str().contains('=') {
         return legacy(statement, keyword, context);
     }
-    let pairs: Vec<_> = words.iter().map(|word| assigned(word, first, context)).collect();
-    let pairs = pairs.into_iter().collect::<Option<_>>()?;
-    Some(Pairs { form: PairForm::Assigned, pairs })
-}
-
-fn assigned(word: &Text, first: &Text, context: &mut Context<'_>) -> Option<Pair> {
-    match word.as_str().find('=') {
-        None => context.report(without_equals(word, first)),
-        Some(0) => {
-            let error = Diagnostic::error("empty-name", word.span(), "there is no name before `=`");
-            context.report(error.with_help("write `NAME=VALUE`, without blanks around `=`"));
-        }
-        Some(equals) => {
-            let value = word.slice(equals + 1..word.as_str().len());
-            return Some(Pair { key: word.slice(0..equals), value });
+    match words.iter().map(assigned).collect::<Option<_>>() {
+        Some(pairs) => Some(Pairs { form: PairForm::Assigned, pairs }),
+        None => {
+            context.diagnostics.extend(first_wrong(&words));
+            None
         }
     }
-    None
 }
 
-fn without_equals(word: &Text, first: &Text) -> Diagnostic {
+/// Splits `NAME=VALUE`.
+fn assigned(word: &Text) -> Option<Pair> {
+    let equals = word.as_str().find('=').filter(|equals| *equals > 0)?;
+    let value = word.slice(equals + 1..word.as_str().len());
+    Some(Pair { key: word.slice(0..equals), value })
+}
+
+/// One finding for an instruction: what follows a word that went wrong is wrong for the same
+/// reason.
+fn first_wrong(words: &[Text]) -> Option<Diagnostic> {
+    let wrong = words.iter().position(|word| assigned(word).is_none())?;
+    let word = &words[wrong];
+    if word.as_str().starts_with('=') {
+        let error = Diagnostic::error("empty-name", word.span(), "there is no name before `=`");
+        return Some(error.with_help(NO_BLANKS));
+    }
     let message = format!("`{word}` has no `=`");
     let error = Diagnostic::error("missing-equals", word.span(), message);
-    if word.as_str().starts_with('#') {
-        return error.with_help(COMMENT_HELP);
-    }
-    error
-        .with_help("put a value with blanks in quotes: `NAME=\"some text\"`")
-        .with_note(format!("`{first}` makes this the form in which every word is `NAME=VALUE`"))
+    let before = wrong.checked_sub(1).map(|before| words[before].as_str());
+    let after = words.get(wrong + 1).map(Text::as_str);
+    Some(if word.as_str().starts_with('#') {
+        error.with_help(COMMENT_HELP)
+    } else if before.is_some_and(|word| word.ends_with('='))
+        || after.is_some_and(|word| word.starts_with('='))
+    {
+        error.with_help(NO_BLANKS)
+    } else {
+        error
+            .with_help("put a value with blanks in quotes: `NAME=\"some text\"`")
+            .with_note(format!("every word must be `NAME=VALUE`, because `{}` is", words[0]))
+    })
 }
+
+const NO_BLANKS: &str = "write `NAME=VALUE`, without blanks around `=`";
 
 fn legacy(statement: &Statement, keyword: Keyword, context: &mut Context<'_>) -> Option<Pairs> {
     let (key, value) = word::split_first(&statement.args);

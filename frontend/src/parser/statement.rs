@@ -62,6 +62,9 @@ impl Context<'_> {
     /// What an instruction says; none if it cannot be told, which has then been reported.
     pub fn kind(&mut self, statement: Statement, keyword: Keyword) -> Option<Kind> {
         statement.flags.check(keyword, self);
+        if statement.flags.are_open() {
+            return None;
+        }
         match keyword {
             Keyword::Add => transfer::add(statement, self),
             Keyword::Arg => arg::parse(&statement, self),

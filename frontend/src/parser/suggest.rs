@@ -1,7 +1,7 @@
 //! Names close to a mistyped one.
 
 /// The candidate that a word was probably meant to be, if one is close enough.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -34,16 +34,19 @@ fn transfer(
     context: &mut Context<'_>,
 ) -> Option<(Transfer, Flags)> {
     let mut words = words(&statement.args, keyword, context)?;
+    if let Some(last) = words.last().filter(|word| heredoc::parse(word).is_some()) {
+        context.report(heredoc_dest(last, &statement.heredocs));
+        return None;
+    }
     if words.len() < 2 {
         context.missing(&statement, keyword, missing(&words));
         return None;
     }
     let dest = words.pop()?;
-    if heredoc::parse(&dest).is_some() {
-        context.report(heredoc_dest(&dest, &statement.heredocs));
-        return None;
-    }
     let Statement { flags, heredocs, .. } = statement;
+    for heredoc in heredocs.iter().filter(|doc| !words.contains(&doc.word)) {
+        context.report(blank_in_name(&heredoc.word));
+    }
     let transfer = Transfer {
         sources: sources(words, heredocs),
         dest,
@@ -65,10 +68,9 @@ fn missing(words: &[Text]) -> &'static str {
 fn words(args: &Text, keyword: Keyword, context: &mut Context<'_>) -> Option<Vec<Text>> {
     match json::parse(args) {
         Json::Array(words) => {
-            for word in words.iter().filter(|word| heredoc::parse(word).is_some()) {
-                context.report(heredoc_in_json(word));
-            }
-            Some(words)
+            let heredoc = words.iter().find(|word| heredoc::parse(word).is_some());
+            context.diagnostics.extend(heredoc.map(heredoc_in_json));
+            heredoc.is_none().then_some(words)
         }
         Json::NotStrings => {
             context.report(json::not_strings(args));
@@ -121,6 +123,16 @@ fn open_quote(word: &Text) -> Span {
 fn heredoc_in_json(word: &Text) -> Diagnostic {
     Diagnostic::error("heredoc-in-json", word.span(), "the JSON form cannot hold heredocs")
         .with_help("write the words without brackets, quotes and commas")
+}
+
+fn blank_in_name(word: &Text) -> Diagnostic {
+    let message = "the word of a heredoc cannot have blanks here";
+    let error = Diagnostic::error("heredoc-name", word.span(), message);
+    let spaced = word.as_str().split_once("<<").is_some_and(|(_, name)| name.starts_with(' '));
+    match spaced {
+        true => error.with_help("remove the blanks behind `<<`"),
+        false => error.with_help("take a word without blanks"),
+    }
 }
 
 fn heredoc_dest(dest: &Text, heredocs: &[Heredoc]) -> Diagnostic {

@@ -3,7 +3,7 @@
 //! Several such lines in a row have one cause, usually a forgotten continuation, and get one
 //! message.
 
-use crate::ast::Text;
+use crate::ast::{Kind, Text};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span};
 
@@ -14,9 +14,20 @@ use super::suggest;
 
 /// Unknown lines in a row.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct UnknownLines {
     first: Option<Diagnostic>,
+    cause: Cause,
     last: Span,
+}
+
+/// Why a line begins with no instruction.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Cause {
+    /// An instruction is misspelt.
+    Typing,
+    /// The line was probably meant to belong to an instruction above.
+    #[default]
+    Continuation,
 }
 
 impl Parser<'_> {
@@ -24,7 +35,8 @@ impl Parser<'_> {
     pub fn unknown_instruction(&mut self, statement: &Statement) {
         let word = &statement.word;
         let near = suggestion(word.as_str());
-        if near.is_none() && self.unknown.first.is_some() {
+        let follows = self.unknown.first.is_some() && self.unknown.cause == Cause::Continuation;
+        if near.is_none() && follows {
             self.unknown.last = word.span();
             return;
         }
@@ -32,16 +44,20 @@ impl Parser<'_> {
         if near == Some(Keyword::From) {
             self.seen.push(super::order::Seen::new(Keyword::From, word.span()));
         }
+        if let Some(Keyword::Run | Keyword::Copy | Keyword::Add) = near {
+            self.announced(&statement.args);
+        }
         let mut error = unknown(word);
         if near.is_none() {
-            error.help = error.help.or_else(|| self.forgotten(word));
+            error.help = error.help.or_else(|| self.forgotten(word)).or_else(|| program(word));
         }
-        self.unknown = Run { first: Some(error), last: word.span() };
+        let cause = if near.is_some() { Cause::Typing } else { Cause::Continuation };
+        self.unknown = UnknownLines { first: Some(error), cause, last: word.span() };
     }
 
     /// Reports the unknown lines, if there are any.
     pub fn end_of_unknown(&mut self) {
-        let Run { first, last } = std::mem::take(&mut self.unknown);
+        let UnknownLines { first, last, .. } = std::mem::take(&mut self.unknown);
         let Some(error) = first else { return };
         self.parsed.diagnostics.push(with_range(error, last, self.source));
     }
@@ -53,19 +69,36 @@ impl Parser<'_> {
         let (here, _) = self.source.position(word.span().start);
         let escape = self.lexer.escape().char();
         let text = above.text.as_str();
-        if let Some(almost) = almost_heredoc(text) {
-            return Some(format!(
-                "`{almost}` in line {line} starts no heredoc: write `<<NAME` as a word of its own"
-            ));
+        if text.contains("<<") {
+            let almost = almost_heredoc(text)?;
+            if !matches!(above.kind, Kind::Run(_) | Kind::Copy(_) | Kind::Add(_)) {
+                return Some("only `RUN`, `COPY` and `ADD` take heredocs".to_owned());
+            }
+            let advice = match almost.contains("<<- ") {
+                true => "remove the blank behind `<<-`",
+                false => "put a blank before `<<`",
+            };
+            Some(format!("`{almost}` in line {line} is no heredoc: {advice}"))
+        } else if text.ends_with(escape) {
+            Some(format!("line {line} ends with two `{escape}`: for a continuation write one"))
+        } else if line + 1 == here && can_continue(&above.kind) {
+            Some(format!("if this continues line {line}, end that line with `{escape}`"))
+        } else {
+            None
         }
-        if text.ends_with(escape) {
-            return Some(format!(
-                "line {line} ends with two `{escape}`: that is no continuation, use one"
-            ));
-        }
-        (line + 1 == here)
-            .then(|| format!("if this continues line {line}, end that line with `{escape}`"))
     }
+}
+
+fn can_continue(kind: &Kind) -> bool {
+    !matches!(kind, Kind::From(_) | Kind::Workdir(_) | Kind::User(_) | Kind::Stopsignal(_))
+}
+
+/// Advice for a line that looks like a shell's.
+fn program(word: &Text) -> Option<String> {
+    let program = word.as_str();
+    let plain = |ch: char| ch.is_ascii_lowercase() || ch.is_ascii_digit() || "-_./".contains(ch);
+    let short = program.len() <= 40 && program.chars().all(plain);
+    short.then(|| format!("to run a program in the image, write `RUN {program} ...`"))
 }
 
 /// The finding for a word that is no instruction.
@@ -90,14 +123,11 @@ fn suggestion(word: &str) -> Option<Keyword> {
 /// A `<<` that is not a heredoc because of blanks or other text next to it.
 fn almost_heredoc(text: &str) -> Option<&str> {
     let at = text.find("<<")?;
-    let start = text[..at].rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
-    let rest = &text[at + 2..];
-    let behind = rest.trim_start_matches([' ', '\t', '-']);
-    behind
-        .starts_with(|ch: char| ch.is_alphanumeric() || matches!(ch, '_' | '\'' | '"'))
-        .then_some(())?;
-    let end = text.len() - behind.len() + behind.find(char::is_whitespace).unwrap_or(behind.len());
-    Some(&text[start..end])
+    let start = text[..at].trim_end_matches(|ch: char| !ch.is_whitespace()).len();
+    let name = text[at + 2..].trim_start_matches([' ', '\t', '-']);
+    let end = text.len() - name.trim_start_matches(|ch: char| !ch.is_whitespace()).len();
+    let plain = name.starts_with(|ch: char| ch.is_alphanumeric() || "_'\"".contains(ch));
+    (plain && !text[start..at].contains('"')).then(|| &text[start..end])
 }
 
 fn shortened(word: &str) -> String {
@@ -113,5 +143,9 @@ fn with_range(error: Diagnostic, last: Span, source: &Source) -> Diagnostic {
     if to <= from {
         return error;
     }
-    error.with_note(format!("nor do the lines up to {to} begin with an instruction"))
+    let these = match from + 1 == to {
+        true => format!("line {to} does"),
+        false => format!("the lines down to {to} do"),
+    };
+    error.with_note(format!("{these} not begin with an instruction either"))
 }

@@ -204,10 +204,21 @@ impl Printer<'_> {
 
     fn text(&mut self, label: &str, text: &Text) {
         let place = self.place(&text.span());
+        self.check_characters(text);
         self.line(&format!("{label} {:?} {place}", text.as_str()));
     }
 
+    /// Every character of a text has a place within the text's own.
+    fn check_characters(&self, text: &Text) {
+        for (at, ch) in text.as_str().char_indices() {
+            let place = text.span_of(at..at + ch.len_utf8());
+            assert!(text.span().start <= place.start && place.end <= text.span().end, "{text:?}");
+            assert!(self.source.text().get(place.clone()).is_some(), "{place:?} in {text:?}");
+        }
+    }
+
     fn place(&self, span: &Span) -> String {
+        assert!(self.source.text().get(span.clone()).is_some(), "{span:?} is not in the text");
         let (line, column) = self.source.position(span.start);
         let (end_line, end_column) = self.source.position(span.end);
         match end_line == line {

@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::super::error::Failure;
 use super::super::start::own_program_for_tests;
-use super::super::{Access, Failure, Mount, MountKind, SandboxError};
+use super::super::{Access, Mount, MountKind, SandboxError};
 use super::lab;
 
 isolated! {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::super::Ids;
+use super::super::wire::Ids;
 use super::lab::{self, As, Lab};
 
 fn describe(lab: &Lab) {

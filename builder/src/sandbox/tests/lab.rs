@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use rbuild_solver::op::Network;
 use rbuild_solver::worker::Cancel;
 
+use super::super::enter::EnterError;
 use super::super::*;
 
 /// Set for the process in which the body runs.

@@ -85,8 +85,8 @@ isolated! {
 
     fn a_tree_as_it_is(lab) {
         let mut spec = lab.spec("touch /x 2>/dev/null && echo written; cat /etc/hosts | wc -l");
-        let tree = |access| Root::Tree { source: Source::Path(lab.path("base")), access };
-        spec.root = tree(Access::ReadWrite);
+        let source = Source::Path(lab.path("base"));
+        spec.root = Root::Tree { source, access: Access::ReadWrite };
         assert_eq!(lab.run(&spec), "written\n2\n");
         assert!(lab.path("base/x").exists());
         let mut left: Vec<_> =

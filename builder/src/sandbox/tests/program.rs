@@ -1,6 +1,7 @@
 //! Starting programs, and what is said when that is not possible.
 
-use super::super::{Exit, Failure, SandboxError};
+use super::super::error::Failure;
+use super::super::{Exit, SandboxError};
 use super::lab::{self, Lab};
 
 fn failure(lab: &Lab, args: &[&str]) -> Failure {

@@ -1,6 +1,7 @@
 //! Whom a step runs as.
 
-use super::super::{Exit, Failure, SandboxError};
+use super::super::error::Failure;
+use super::super::{Exit, SandboxError};
 use super::lab;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\ndockerio:x:1001:1001::/home/dockerio:\n\

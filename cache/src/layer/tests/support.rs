@@ -7,6 +7,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::*;
 
+/// Every test is for both.
+pub(super) const FORMS: [Form; 2] = [Form::Directory, Form::Erofs];
+
 /// A store of its own in a temporary folder.
 pub(super) struct Fresh {
     store: Store,
@@ -14,9 +17,11 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn new() -> Fresh {
+    pub(super) fn of(form: Form) -> Fresh {
         let folder = tempfile::tempdir().unwrap();
-        Fresh { store: Store::open(&folder.path().join("store")).unwrap(), folder }
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        store.layers().inner.form.set(form).unwrap();
+        Fresh { store, folder }
     }
 
     pub(super) fn path(&self) -> std::path::PathBuf {

@@ -1,0 +1,336 @@
+//! `COPY` and `ADD`: what was selected, put onto an image, as the entries of one layer.
+//!
+//! The rules are BuildKit's:
+//! - The destination is followed through links, inside of the image's root; what lies below a
+//!   copied directory is not: there a file takes the place of a link.
+//! - A directory's contents are copied. The destination keeps its mode and owner if it is there,
+//!   and does not get those of the source if it is new; directories below get them.
+//! - A file never takes the place of a directory, nor the other way round; in archives they do.
+//! - Directories that have to be made are 0755 and root's, or what `--chmod` (octal) and `--chown`
+//!   say.
+//!
+//! Three things are errors here that pass in Docker: an owner that the image does not know, several
+//! files onto one, and a file that an image cannot hold.
+
+mod mode;
+mod plan;
+mod rules;
+pub(super) mod target;
+mod unpack;
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use rbuild_cache::ContentDigest;
+use rbuild_cache::LayerWriter;
+use rbuild_cache::layer::{Entry, Kind, WriteError};
+use rbuild_cache::tree::{self, Found, Match, NodeKind, Owners, SelectError, Selection, Tree};
+use rbuild_solver::op::{CopyOp, CopySource, Unpack};
+
+use self::mode::BadMode;
+use self::plan::Plan;
+use self::rules::{Destination, Rules};
+use self::target::{Made, Target, There, absolute, join};
+use super::owner::OwnerError;
+
+/// One `COPY` or `ADD` with everything that it needs.
+pub struct Copy<'a> {
+    /// What to do.
+    pub op: &'a CopyOp,
+    /// The tree that the files go onto; none for an empty one.
+    pub base: Option<&'a Path>,
+    /// What was selected, for each [`CopySource::Input`] in order.
+    pub selections: &'a [Arc<Selection>],
+    /// The time of what has none of its own: directories that have to be made, inline files.
+    pub time: (i64, u32),
+}
+
+/// What a copy was like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Source files whose bytes were not those that the selection's digest stands for. If there are
+    /// any, the layer must not be recorded under a key that was made of the digest.
+    pub changed: Vec<String>,
+    /// What the user should know: one line each.
+    pub notices: Vec<String>,
+}
+
+/// Takes the entries of a layer.
+pub trait Sink: Send {
+    /// Adds one. It takes the place of an earlier one at its path.
+    fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError>;
+}
+
+impl Sink for LayerWriter {
+    fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError> {
+        LayerWriter::add(self, entry, data)
+    }
+}
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// `--chown`.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// `--chmod`.
+    #[error(transparent)]
+    Mode(#[from] BadMode),
+    /// A directory would go onto a file, or a path leads through one.
+    #[error("`{0}` is not a directory")]
+    NotADirectory(String),
+    /// A file would go onto a directory.
+    #[error("cannot replace the directory `{0}` with a file")]
+    ReplacesDirectory(String),
+    /// Each but the last would be lost.
+    #[error(
+        "several files would be copied to `{0}`: if it is to be a directory, end it with a `/`"
+    )]
+    SeveralToOne(String),
+    /// Links of the image that lead to each other.
+    #[error("`{0}` leads through too many symbolic links")]
+    Loop(String),
+    /// In an overlay file system it is the mark of a deleted file.
+    #[error("cannot copy `{0}`: a character device 0:0 stands for a deleted file in an image")]
+    DeletionMark(String),
+    /// A source cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive is damaged, or holds what no image may.
+    #[error("cannot unpack `{archive}`: {reason}")]
+    Archive {
+        /// Which.
+        archive: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The image's tree cannot be opened.
+    #[error(transparent)]
+    Open(#[from] tree::OpenError),
+    /// The image's tree cannot be read.
+    #[error(transparent)]
+    Image(#[from] SelectError),
+    /// The layer cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Copies, into `sink`.
+pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
+    let base = copy.base.map(|base| Tree::open(base, Owners::Kept, None)).transpose()?;
+    let rules = Rules::new(copy, base.as_ref())?;
+    let dest = Destination::new(&copy.op.dest);
+    let mut run = Run {
+        rules,
+        dest,
+        target: Target::new(base),
+        plan: Plan::default(),
+        sink,
+        single: None,
+        copied: Copied::default(),
+    };
+    let mut selections = copy.selections.iter();
+    for source in &copy.op.sources {
+        match source {
+            CopySource::Input { .. } => {
+                for source in selections.next().into_iter().flat_map(|s| Source::all(s)) {
+                    run.place(&source)?;
+                }
+            }
+            CopySource::Inline { name, data } => run.inline(name.as_bytes(), data)?,
+        }
+    }
+    run.flush()?;
+    Ok(run.copied)
+}
+
+/// One match of a selection.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    selection: &'a Selection,
+    one: &'a Match,
+    /// Of the match and what is below it, once they are known.
+    digests: Option<&'a [Option<ContentDigest>]>,
+}
+
+struct Run<'a, 's> {
+    rules: Rules,
+    dest: Destination,
+    target: Target,
+    plan: Plan<'a>,
+    sink: &'s mut dyn Sink,
+    /// The destination, once a file was copied to it by that name.
+    single: Option<Vec<u8>>,
+    copied: Copied,
+}
+
+impl<'a> Run<'a, '_> {
+    /// Puts one match where it belongs.
+    fn place(&mut self, source: &Source<'a>) -> Result<(), CopyError> {
+        if source.one.top.node.is_dir() {
+            return self.directory(source);
+        }
+        if self.rules.unpack == Unpack::Archives && source.is_archive()? {
+            return self.unpack(source);
+        }
+        let at = self.file_target(&source.one.name)?;
+        self.leaf(at, source, &source.one.top, source.digest(0))
+    }
+
+    /// A file that the Dockerfile holds.
+    fn inline(&mut self, name: &[u8], data: &'a [u8]) -> Result<(), CopyError> {
+        let path = self.file_target(name)?;
+        self.occupy(&path, Made::File)?;
+        let mut entry = Entry::new(path, Kind::File { size: data.len() as u64 }, 0o644);
+        if let Some(mode) = &self.rules.mode {
+            entry.mode = mode.apply(entry.mode, false);
+        }
+        let owner = self.rules.owner.unwrap_or_default();
+        (entry.uid, entry.gid, entry.mtime) = (owner.uid, owner.gid, self.rules.time);
+        self.plan.inline(entry, data);
+        Ok(())
+    }
+
+    /// Where a file of that name goes; the directories above it are made.
+    fn file_target(&mut self, name: &[u8]) -> Result<Vec<u8>, CopyError> {
+        let dest = self.target.resolve(b"", &self.dest.path)?;
+        let there = self.target.look(&dest)?;
+        let into = self.dest.is_dir || there.as_ref().is_some_and(There::is_dir);
+        let at = if into { join(&dest, name) } else { dest };
+        if !into && self.single.replace(at.clone()).is_some() {
+            return Err(CopyError::SeveralToOne(absolute(&at)));
+        }
+        self.parents(&at)?;
+        Ok(at)
+    }
+
+    /// Copies the contents of a directory.
+    fn directory(&mut self, source: &Source<'a>) -> Result<(), CopyError> {
+        let top = &source.one.top.node;
+        let dest = self.target.resolve(b"", &self.dest.path)?;
+        if !dest.is_empty() {
+            self.parents(&dest)?;
+            let new = self.rules.new_dir();
+            if let Some(mut entry) = self.target.directory(&dest, new)? {
+                entry.mtime = (top.mtime.seconds, top.mtime.nanos);
+                self.plan.plain(entry);
+            }
+        }
+        for (found, position) in source.one.below.iter().zip(1..) {
+            let at = join(&dest, &found.path);
+            if found.node.is_dir() {
+                self.inner_directory(at, found)?;
+            } else {
+                self.leaf(at, source, found, source.digest(position))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory below a copied one: whatever it was, it becomes what the source is.
+    fn inner_directory(&mut self, at: Vec<u8>, found: &Found) -> Result<(), CopyError> {
+        let made = match self.target.look(&at)? {
+            None | Some(There::Made(Made::NewDir)) => Made::NewDir,
+            Some(there) if there.is_dir() => Made::Dir,
+            Some(_) => return Err(CopyError::NotADirectory(absolute(&at))),
+        };
+        self.target.put(&at, made);
+        let mut entry = self.rules.entry(at, Kind::Dir, &found.node);
+        entry.xattrs.clone_from(&found.xattrs);
+        self.plan.plain(entry);
+        Ok(())
+    }
+
+    /// Anything but a directory.
+    fn leaf(
+        &mut self,
+        at: Vec<u8>,
+        source: &Source<'a>,
+        found: &'a Found,
+        digest: Option<ContentDigest>,
+    ) -> Result<(), CopyError> {
+        let node = &found.node;
+        let (kind, made) = match &node.kind {
+            NodeKind::Symlink { target } => {
+                (Kind::Symlink { target: target.clone() }, Made::Symlink(target.clone()))
+            }
+            NodeKind::Char { major: 0, minor: 0 } => {
+                return Err(CopyError::DeletionMark(source.shown(found)));
+            }
+            NodeKind::Char { major, minor } => {
+                (Kind::Char { major: *major, minor: *minor }, Made::Other)
+            }
+            NodeKind::Block { major, minor } => {
+                (Kind::Block { major: *major, minor: *minor }, Made::Other)
+            }
+            NodeKind::Fifo => (Kind::Fifo, Made::Other),
+            // No image holds a socket: it is a thing of the process that listens.
+            NodeKind::Socket => (Kind::File { size: 0 }, Made::File),
+            NodeKind::File | NodeKind::Dir => (Kind::File { size: node.size }, Made::File),
+        };
+        self.occupy(&at, made)?;
+        let entry = self.rules.entry(at, kind, node);
+        match node.kind {
+            NodeKind::File => self.plan.file(entry, source.selection, source.one, found, digest),
+            _ => self.plan.plain(entry),
+        }
+        Ok(())
+    }
+
+    /// Takes the place of whatever is at `path`, unless it is a directory.
+    fn occupy(&mut self, path: &[u8], made: Made) -> Result<(), CopyError> {
+        if self.target.look(path)?.is_some_and(|there| there.is_dir()) {
+            return Err(CopyError::ReplacesDirectory(absolute(path)));
+        }
+        self.target.put(path, made);
+        Ok(())
+    }
+
+    fn parents(&mut self, path: &[u8]) -> Result<(), CopyError> {
+        for entry in self.target.parents(path, self.rules.new_dir())? {
+            self.plan.plain(entry);
+        }
+        Ok(())
+    }
+
+    /// Writes what was planned so far.
+    fn flush(&mut self) -> Result<(), CopyError> {
+        let changed = std::mem::take(&mut self.plan).write(self.sink)?;
+        self.copied.changed.extend(changed);
+        Ok(())
+    }
+}
+
+impl<'a> Source<'a> {
+    fn all(selection: &'a Selection) -> impl Iterator<Item = Source<'a>> {
+        let mut digests = selection.file_digests();
+        selection.matches.iter().map(move |one| {
+            let count = 1 + one.below.len();
+            let own = digests.and_then(|all| all.get(..count));
+            digests = digests.and_then(|all| all.get(count..));
+            Source { selection, one, digests: own }
+        })
+    }
+
+    fn digest(&self, position: usize) -> Option<ContentDigest> {
+        self.digests?.get(position).copied().flatten()
+    }
+
+    fn shown(&self, found: &Found) -> String {
+        shown(self.one, found)
+    }
+}
+
+/// The path of a source for people.
+fn shown(one: &Match, found: &Found) -> String {
+    String::from_utf8_lossy(&join(&one.path, &found.path)).into_owned()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,240 @@
+//! The file system that a copy goes onto: the base image, and what was put on it so far.
+//!
+//! Nothing is written here. Links are followed by hand, inside a root that is the image's or, for
+//! an archive, the directory that it is unpacked in.
+
+use std::collections::HashMap;
+
+use rbuild_cache::layer::{Entry, Kind};
+use rbuild_cache::tree::{Found, NodeKind, Tree};
+
+use super::CopyError;
+
+/// As many as the kernel follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// The base and what lies on it. Paths are relative to the image's root, and clean.
+pub struct Target {
+    base: Option<Tree>,
+    made: HashMap<Vec<u8>, Made>,
+}
+
+/// What was put at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// A directory, with what the base has in it.
+    Dir,
+    /// A directory, and nothing of the base shows in it.
+    NewDir,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink(Vec<u8>),
+    /// A pipe or device.
+    Other,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub enum There {
+    /// It was put there.
+    Made(Made),
+    /// The base has it.
+    Base(Found),
+}
+
+/// What a directory gets that has to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDir {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
+}
+
+impl Target {
+    /// The base as it is.
+    pub fn new(base: Option<Tree>) -> Target {
+        Target { base, made: HashMap::new() }
+    }
+
+    /// The base image, if there is one.
+    pub fn base(&self) -> Option<&Tree> {
+        self.base.as_ref()
+    }
+
+    /// What is at `path`, which leads through no link; nothing if there is nothing.
+    pub fn look(&self, path: &[u8]) -> Result<Option<There>, CopyError> {
+        if let Some(made) = self.made.get(path) {
+            return Ok(Some(There::Made(made.clone())));
+        }
+        let nearest = ancestors(path).rev().find_map(|ancestor| self.made.get(ancestor));
+        match (&self.base, nearest) {
+            (Some(base), None | Some(Made::Dir)) => Ok(base.look(path)?.map(There::Base)),
+            (None, None) if path.is_empty() => Ok(Some(There::Made(Made::NewDir))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Follows the links of `path`, the last one too. `root` is what `/` and `..` lead to at most.
+    /// What is not there is taken as written.
+    pub fn resolve(&self, root: &[u8], path: &[u8]) -> Result<Vec<u8>, CopyError> {
+        let mut rest = components(path);
+        let mut at = root.to_vec();
+        let mut links = 0;
+        while let Some(name) = rest.pop() {
+            if name == b".." {
+                at.truncate(parent_length(&at).max(root.len()));
+                continue;
+            }
+            let next = join(&at, &name);
+            let there = self.look(&next)?;
+            match there.as_ref().and_then(There::link) {
+                Some(target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(CopyError::Loop(absolute(path)));
+                    }
+                    if target.starts_with(b"/") {
+                        at = root.to_vec();
+                    }
+                    rest.extend(components(target));
+                }
+                None if there.as_ref().is_some_and(|there| !there.is_dir()) && !rest.is_empty() => {
+                    return Err(CopyError::NotADirectory(absolute(&next)));
+                }
+                None => at = next,
+            }
+        }
+        Ok(at)
+    }
+
+    /// The entries for the directories above `path` that have none yet: those of the base as they
+    /// are, the others as `new` says.
+    pub fn parents(&mut self, path: &[u8], new: NewDir) -> Result<Vec<Entry>, CopyError> {
+        let parent = &path[..parent_length(path)];
+        if matches!(self.made.get(parent), Some(Made::Dir | Made::NewDir)) {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for ancestor in ancestors(path).filter(|ancestor| !ancestor.is_empty()) {
+            entries.extend(self.directory(ancestor, new)?);
+        }
+        Ok(entries)
+    }
+
+    /// The entry for the directory `path`, if it has none yet.
+    pub fn directory(&mut self, path: &[u8], new: NewDir) -> Result<Option<Entry>, CopyError> {
+        let (entry, made) = match self.look(path)? {
+            Some(There::Made(Made::Dir | Made::NewDir)) => return Ok(None),
+            Some(There::Base(found)) if found.node.is_dir() => (existing(&found), Made::Dir),
+            Some(_) => return Err(CopyError::NotADirectory(absolute(path))),
+            None => (new.entry(path), Made::NewDir),
+        };
+        self.made.insert(path.to_vec(), made);
+        Ok(Some(entry))
+    }
+
+    /// Whether there has to be made a directory at `path`; an error if something else is there.
+    pub fn is_missing(&self, path: &[u8]) -> Result<bool, CopyError> {
+        match self.look(path)? {
+            None => Ok(true),
+            Some(there) if there.is_dir() => Ok(false),
+            Some(_) => Err(CopyError::NotADirectory(absolute(path))),
+        }
+    }
+
+    /// Remembers that something is at `path` now.
+    pub fn put(&mut self, path: &[u8], made: Made) {
+        self.made.insert(path.to_vec(), made);
+    }
+
+    /// Remembers that `path` is no directory any more, and nothing is below it.
+    pub fn replace_directory(&mut self, path: &[u8], made: Made) {
+        self.made.retain(|at, _| !(at.starts_with(path) && at.get(path.len()) == Some(&b'/')));
+        self.put(path, made);
+    }
+}
+
+impl There {
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        match self {
+            There::Made(made) => matches!(made, Made::Dir | Made::NewDir),
+            There::Base(found) => found.node.is_dir(),
+        }
+    }
+
+    fn link(&self) -> Option<&[u8]> {
+        match self {
+            There::Made(Made::Symlink(target)) => Some(target),
+            There::Base(Found { node, .. }) => match &node.kind {
+                NodeKind::Symlink { target } => Some(target),
+                _ => None,
+            },
+            There::Made(_) => None,
+        }
+    }
+}
+
+impl NewDir {
+    /// The entry of such a directory.
+    pub fn entry(&self, path: &[u8]) -> Entry {
+        let mut entry = Entry::new(path, Kind::Dir, self.mode);
+        (entry.uid, entry.gid, entry.mtime) = (self.uid, self.gid, self.mtime);
+        entry
+    }
+}
+
+/// A directory of the base as it is.
+fn existing(found: &Found) -> Entry {
+    let node = &found.node;
+    let mut entry = Entry::new(found.path.clone(), Kind::Dir, node.mode);
+    (entry.uid, entry.gid) = (node.uid, node.gid);
+    entry.mtime = (node.mtime.seconds, node.mtime.nanos);
+    entry.xattrs = found.xattrs.clone();
+    entry
+}
+
+/// `directory/name`, where the root is the empty path.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory.is_empty(), name.is_empty()) {
+        (true, _) => name.to_vec(),
+        (false, true) => directory.to_vec(),
+        (false, false) => [directory, b"/", name].concat(),
+    }
+}
+
+/// The directory and the name in it.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let length = parent_length(path);
+    (&path[..length], path[length..].strip_prefix(b"/").unwrap_or(&path[length..]))
+}
+
+/// The path for people.
+pub fn absolute(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path).trim_start_matches('/'))
+}
+
+/// The root and every directory above `path`, from the top.
+fn ancestors(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let slashes = (0..path.len()).filter(|&at| path[at] == b'/').map(|at| &path[..at]);
+    (!path.is_empty()).then_some(&path[..0]).into_iter().chain(slashes)
+}
+
+/// The components, the first one last, without empty ones and `.`.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".")
+        .map(<[u8]>::to_vec)
+        .rev()
+        .collect()
+}
+
+fn parent_length(path: &[u8]) -> usize {
+    path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)
+}

@@ -1,0 +1,3 @@
+module.exports = function greeting(name = "world") {
+  return `Hello, ${name}!`;
+};

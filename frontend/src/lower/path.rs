@@ -1,0 +1,87 @@
+//! Paths inside an image: text only, nothing is looked up.
+
+use rbuild_cache::pattern::rules::clean as go_clean;
+
+/// An absolute path without `.`, `..` and doubled slashes; `..` stops at the root.
+pub(super) fn clean(path: &str) -> String {
+    go_clean(&format!("/{path}"))
+}
+
+/// The working directory after `WORKDIR path`. An absolute path stays as it is written, because the
+/// image config shows it so.
+pub(super) fn workdir(current: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { clean(&format!("{current}/{path}")) }
+}
+
+/// The destination of a copy: absolute, with a `/` at the end if it says that it is a directory.
+pub(super) fn destination(workdir: &str, path: &str) -> String {
+    let absolute =
+        if path.starts_with('/') { clean(path) } else { clean(&format!("{workdir}/{path}")) };
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let is_directory = last.is_empty() || last == ".";
+    if is_directory && absolute != "/" { format!("{absolute}/") } else { absolute }
+}
+
+/// A source of a copy, relative to the root of its tree; empty for the root itself.
+pub(super) fn source(path: &str) -> String {
+    clean(path)[1..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workdir_stacks() {
+        let rows = [
+            ("/", "a", "/a"),
+            ("/a", "b/../c", "/a/c"),
+            ("/a", "..", "/"),
+            ("/a", "../../..", "/"),
+            ("", "a", "/a"),
+            ("/a", "/b/../c/", "/b/../c/"),
+            ("/a", "", "/a"),
+            ("/a/", ".", "/a"),
+        ];
+        for (current, path, expected) in rows {
+            assert_eq!(workdir(current, path), expected, "{path} in {current}");
+        }
+    }
+
+    #[test]
+    fn a_destination_says_whether_it_is_a_directory() {
+        let rows = [
+            ("/w", ".", "/w/"),
+            ("/w", "./", "/w/"),
+            ("/w", "", "/w/"),
+            ("/", ".", "/"),
+            ("/w", "a", "/w/a"),
+            ("/w", "a/", "/w/a/"),
+            ("/w", "a/.", "/w/a/"),
+            ("/w", "/y/../z/", "/z/"),
+            ("/w", "/..", "/"),
+            ("/w", "..", "/"),
+            ("/w/v", "..", "/w"),
+        ];
+        for (workdir, path, expected) in rows {
+            assert_eq!(destination(workdir, path), expected, "{path} in {workdir}");
+        }
+    }
+
+    #[test]
+    fn a_source_never_leaves_its_tree() {
+        let rows = [
+            (".", ""),
+            ("/", ""),
+            ("a/./b/", "a/b"),
+            ("/a", "a"),
+            ("../../a", "a"),
+            ("a/../..", ""),
+            ("sub/dir/.", "sub/dir"),
+            ("a*/b?", "a*/b?"),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(source(path), expected, "{path}");
+        }
+    }
+}

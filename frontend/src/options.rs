@@ -1,0 +1,42 @@
+//! What the user asks of one build, as far as a Dockerfile's meaning depends on it.
+
+use std::collections::BTreeMap;
+
+use rbuild_solver::op::{Network, Platform};
+
+/// Everything besides the Dockerfile that stages and lowering are decided by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `--build-arg`, those with a value.
+    pub build_args: BTreeMap<String, String>,
+    /// `--target`: a stage's name or number; none for the last stage.
+    pub target: Option<String>,
+    /// The platform to build for.
+    pub platform: Platform,
+    /// The platform of this machine.
+    pub build_platform: Platform,
+    /// `--label`, set after every `LABEL`.
+    pub labels: BTreeMap<String, String>,
+    /// The network of `RUN` steps that do not say.
+    pub network: Network,
+    /// Run every step even if it is cached.
+    pub no_cache: bool,
+    /// Proxy variables, which steps see and no key does.
+    pub proxies: Vec<(String, String)>,
+    /// The host name that steps see.
+    pub hostname: String,
+    /// `SOURCE_DATE_EPOCH`, seconds since 1970. It is a build argument like any other: it reaches
+    /// steps only where it is declared.
+    pub epoch: Option<i64>,
+}
+
+impl Options {
+    /// What the user gives for an argument that is declared.
+    pub(crate) fn build_arg(&self, name: &str) -> Option<String> {
+        let epoch = || self.epoch.filter(|_| name == EPOCH).map(|epoch| epoch.to_string());
+        self.build_args.get(name).cloned().or_else(epoch)
+    }
+}
+
+/// <https://reproducible-builds.org/docs/source-date-epoch/>
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -1,0 +1,227 @@
+//! Stages: what each `FROM` names, and which of them a build needs.
+//!
+//! The `ARG`s before the first `FROM` are evaluated here because only `FROM` sees them. A stage can
+//! build on an image whose config nobody has read yet; [`StageGraph::bases`] says which, and is asked
+//! again when more is known, because an image's `ONBUILD` triggers can name further images.
+
+pub(crate) mod lookup;
+pub(crate) mod reach;
+pub(crate) mod scope;
+pub(crate) mod unsupported;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rbuild_cache::Digest;
+use rbuild_solver::op::Platform;
+
+use crate::ast::{Ast, Base, Escape, Instruction, Kind, Text};
+use crate::config::ImageConfig;
+use crate::diagnostic::Diagnostic;
+use crate::expand::{Expanded, Style};
+use crate::options::Options;
+use crate::parser::suggest::nearest;
+use crate::scope::{Fallible, Scope, expand};
+use crate::source::{Source, Span};
+
+/// The stages of a file, with the one that is asked for.
+#[derive(Debug, Clone)]
+pub struct StageGraph {
+    pub(crate) escape: Escape,
+    /// What `FROM` sees, and what a bare `ARG` in a stage takes its value from.
+    pub(crate) globals: Scope,
+    /// The names that `ARG`s before the first `FROM` declare.
+    pub(crate) declared: BTreeSet<String>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) target: usize,
+    platform: Platform,
+}
+
+/// One `FROM` and what follows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    /// Lower case.
+    pub(crate) name: Option<String>,
+    pub(crate) base: StageBase,
+    /// `--platform`, or the platform to build for.
+    pub(crate) platform: Platform,
+    pub(crate) instructions: Vec<Instruction>,
+    /// The `FROM`.
+    pub(crate) span: Span,
+    /// The line of the `FROM`, counted from 1.
+    pub(crate) line: usize,
+}
+
+/// What a stage starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StageBase {
+    /// Nothing.
+    Scratch,
+    /// The result of an earlier stage.
+    Stage(usize),
+    /// An image, as the user wrote it.
+    Image(String),
+}
+
+/// An image whose digest and config have to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseRequest {
+    /// As the user wrote it, variables expanded.
+    pub reference: String,
+    /// For which platform.
+    pub platform: Platform,
+    /// Where the file asks for it.
+    pub span: Span,
+}
+
+/// An image that was looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedBase {
+    /// Canonical: `docker.io/library/busybox:latest`.
+    pub reference: String,
+    /// The digest of the manifest for the platform that was asked for.
+    pub manifest: Digest,
+    /// Its config.
+    pub config: ImageConfig,
+}
+
+/// Images that were looked up, by reference and platform as they were requested.
+pub type Bases = BTreeMap<(String, Platform), ResolvedBase>;
+
+/// Finds the stages of a file and the one to build.
+pub fn stages(
+    ast: &Ast,
+    source: &Source,
+    options: &Options,
+) -> Result<StageGraph, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    diagnostics.extend(unsupported::syntax(ast.directives.syntax.as_ref(), options));
+    let is_from = |instruction: &&Instruction| matches!(instruction.kind, Kind::From(_));
+    let first = ast.instructions.iter().position(|instruction| is_from(&instruction));
+    let (before, after) = ast.instructions.split_at(first.unwrap_or(ast.instructions.len()));
+
+    let escape = ast.directives.escape;
+    let mut names = after.iter().filter_map(|instruction| match &instruction.kind {
+        Kind::From(base) => Some(base.name.as_ref()),
+        _ => None,
+    });
+    let last_name = names.next_back().flatten().map(|name| name.as_str().to_lowercase());
+    let globals = scope::globals(before, escape, options, last_name, &mut diagnostics);
+    let mut graph = StageGraph {
+        escape,
+        globals: globals.values,
+        declared: globals.declared,
+        stages: Vec::new(),
+        target: 0,
+        platform: options.platform.clone(),
+    };
+    for instruction in after {
+        match &instruction.kind {
+            Kind::From(base) => match graph.stage(base, instruction, source) {
+                Ok(stage) => graph.stages.push(stage),
+                Err(diagnostic) => {
+                    diagnostics.push(*diagnostic);
+                    graph.stages.push(graph.broken_stage(base, instruction, source));
+                }
+            },
+            _ => {
+                if let Some(stage) = graph.stages.last_mut() {
+                    stage.instructions.push(instruction.clone());
+                }
+            }
+        }
+    }
+    match graph.find_target(options.target.as_deref()) {
+        Ok(target) => graph.target = target,
+        Err(diagnostic) => diagnostics.push(*diagnostic),
+    }
+    if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
+}
+
+impl StageGraph {
+    /// What still has to be looked up before [`crate::lower::lower`] can work. Empty when nothing
+    /// is missing; until then there can be more than is named now.
+    pub fn bases(&self, known: &Bases) -> Result<Vec<BaseRequest>, Vec<Diagnostic>> {
+        Ok(self.reach(known)?.missing)
+    }
+
+    /// The platform that a stage is built for: that of its base where the base is a stage.
+    pub(crate) fn platform_of(&self, stage: usize) -> &Platform {
+        match self.stages[stage].base {
+            StageBase::Stage(base) => self.platform_of(base),
+            StageBase::Scratch | StageBase::Image(_) => &self.stages[stage].platform,
+        }
+    }
+
+    /// What a person knows a stage by.
+    pub(crate) fn display_name(&self, stage: usize) -> String {
+        self.stages[stage].name.clone().unwrap_or_else(|| format!("stage-{stage}"))
+    }
+
+    fn stage(&self, from: &Base, instruction: &Instruction, source: &Source) -> Fallible<Stage> {
+        let mut stage = self.broken_stage(from, instruction, source);
+        let style = Style::word(self.escape.char());
+        let image = expand(style, &from.image, &self.globals)?;
+        if image.text.is_empty() {
+            let error = Diagnostic::error(
+                "empty-base",
+                from.image.span(),
+                format!("`{}` names no image: it is empty", from.image),
+            );
+            return Err(Box::new(self.with_unset(error, &image.unset)));
+        }
+        stage.base = self.base(&image.text);
+        if let Some(text) = &from.platform {
+            let platform = expand(style, text, &self.globals)?;
+            stage.platform = Platform::parse(&platform.text)
+                .ok_or_else(|| self.bad_platform(text, &platform))?;
+        }
+        Ok(stage)
+    }
+
+    /// A stage of which only the place is known; stands in for one with an error so that the others
+    /// keep their numbers.
+    fn broken_stage(&self, from: &Base, instruction: &Instruction, source: &Source) -> Stage {
+        Stage {
+            name: from.name.as_ref().map(|name| name.as_str().to_lowercase()),
+            base: StageBase::Scratch,
+            platform: self.platform.clone(),
+            instructions: Vec::new(),
+            span: instruction.span.clone(),
+            line: source.position(instruction.span.start).0,
+        }
+    }
+
+    /// An earlier stage hides an image of the same name, even `scratch`.
+    fn base(&self, name: &str) -> StageBase {
+        match self.last_named(name, self.stages.len()) {
+            Some(stage) => StageBase::Stage(stage),
+            None if name == "scratch" => StageBase::Scratch,
+            None => StageBase::Image(name.to_owned()),
+        }
+    }
+
+    fn bad_platform(&self, text: &Text, platform: &Expanded) -> Diagnostic {
+        let error = |message| Diagnostic::error("bad-platform", text.span(), message);
+        if platform.text.is_empty() {
+            let error = error(format!("`{text}` names no platform: it is empty"));
+            return self.with_unset(error, &platform.unset);
+        }
+        error(format!("`{}` is not a platform", platform.text))
+            .with_help("write `os/arch[/variant]`, such as `linux/amd64`")
+    }
+
+    /// Says which variable made a value empty.
+    fn with_unset(&self, error: Diagnostic, unset: &BTreeSet<String>) -> Diagnostic {
+        let Some(name) = unset.first() else { return error };
+        if self.declared.contains(name) {
+            return error.with_help(format!(
+                "`{name}` has no value: give `--build-arg {name}=VALUE` or write `ARG {name}=VALUE`"
+            ));
+        }
+        let known = self.globals.pairs().iter().map(|(known, _)| known.as_str());
+        error.with_help(match nearest(name, known) {
+            Some(known) => format!("did you mean `${known}`?"),
+            None => format!("declare it before the first FROM: `ARG {name}=VALUE`"),
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! What the target needs: the stages, their steps with `ONBUILD` triggers in place, and the images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rbuild_solver::op::Platform;
+
+use crate::ast::{Instruction, Kind};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::parser::parse_trigger;
+use crate::scope::Fallible;
+use crate::source::{Source, Span};
+
+use super::lookup::CopyFrom;
+use super::{BaseRequest, Bases, StageBase, StageGraph, unsupported};
+
+/// What the target needs, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// The steps of each stage that is needed.
+    pub(crate) stages: BTreeMap<usize, Vec<Step>>,
+    /// What has to be looked up before more can be known, in the order of the file.
+    pub(crate) missing: Vec<BaseRequest>,
+}
+
+/// One instruction of a stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) instruction: Instruction,
+    pub(crate) source: StepSource,
+}
+
+/// How an instruction got into its stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StepSource {
+    /// It stands there.
+    Written,
+    /// It is a trigger of an earlier stage of the file.
+    FileTrigger,
+    /// It is a trigger of the base image. Its text is not in the file: what is wrong with it is said
+    /// of the `FROM`.
+    ImageTrigger {
+        /// The `FROM`.
+        from: Span,
+    },
+}
+
+impl Step {
+    /// The place in the file that stands for this step.
+    pub(crate) fn span(&self) -> Span {
+        self.source.place(self.instruction.span.clone())
+    }
+
+    /// What is wrong with this step, said of its place in the file.
+    pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        diagnostic.span = self.source.place(diagnostic.span);
+        match self.source {
+            StepSource::Written | StepSource::FileTrigger => diagnostic,
+            StepSource::ImageTrigger { .. } => {
+                diagnostic.with_note(format!("in the base's `ONBUILD {}`", self.instruction.text))
+            }
+        }
+    }
+}
+
+impl StepSource {
+    /// The place in the file for a place in the instruction's text.
+    fn place(&self, span: Span) -> Span {
+        match self {
+            StepSource::ImageTrigger { from } => from.clone(),
+            StepSource::Written | StepSource::FileTrigger => span,
+        }
+    }
+}
+
+impl StageGraph {
+    /// Walks from the target to everything it is made of.
+    pub(crate) fn reach(&self, known: &Bases) -> Result<Reach, Vec<Diagnostic>> {
+        let mut walk =
+            Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
+        walk.stage(self.target);
+        if !walk.diagnostics.is_empty() {
+            walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+            return Err(walk.diagnostics);
+        }
+        walk.reach.missing.sort_by_key(|request| request.span.start);
+        Ok(walk.reach)
+    }
+}
+
+struct Walk<'a> {
+    graph: &'a StageGraph,
+    known: &'a Bases,
+    reach: Reach,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    /// Stages only ever need earlier ones, so this ends.
+    fn stage(&mut self, index: usize) {
+        if self.reach.stages.contains_key(&index) {
+            return;
+        }
+        let steps = self.steps(index);
+        let mut needed = BTreeSet::new();
+        if let StageBase::Stage(base) = self.graph.stages[index].base {
+            needed.insert(base);
+        }
+        for step in &steps {
+            let refused = unsupported::instruction(&step.instruction);
+            self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
+            match self.copy_from(step, index) {
+                Ok(Some(CopyFrom::Stage(stage))) => {
+                    needed.insert(stage);
+                }
+                Ok(Some(CopyFrom::Image(reference))) => {
+                    self.image(&reference, &self.graph.platform.clone(), step.span());
+                }
+                Ok(Some(CopyFrom::Scratch) | None) => {}
+                Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
+            }
+        }
+        self.reach.stages.insert(index, steps);
+        for stage in needed {
+            self.stage(stage);
+        }
+    }
+
+    fn copy_from(&self, step: &Step, stage: usize) -> Fallible<Option<CopyFrom>> {
+        match &step.instruction.kind {
+            Kind::Copy(copy) => {
+                copy.from.as_ref().map(|from| self.graph.copy_from(from, stage)).transpose()
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The triggers of the base, then what is written. An earlier stage's own triggers run, those
+    /// that it ran itself do not run again.
+    fn steps(&mut self, index: usize) -> Vec<Step> {
+        let stage = &self.graph.stages[index];
+        let mut steps = match &stage.base {
+            StageBase::Scratch => Vec::new(),
+            StageBase::Stage(base) => file_triggers(&self.graph.stages[*base].instructions),
+            StageBase::Image(reference) => {
+                self.image(reference, &stage.platform, stage.span.clone());
+                self.image_triggers(reference, &stage.platform, &stage.span)
+            }
+        };
+        let written = stage.instructions.iter().cloned();
+        steps.extend(written.map(|instruction| Step { instruction, source: StepSource::Written }));
+        steps
+    }
+
+    fn image(&mut self, reference: &str, platform: &Platform, span: Span) {
+        let request =
+            BaseRequest { reference: reference.to_owned(), platform: platform.clone(), span };
+        let key = (request.reference.clone(), request.platform.clone());
+        let asked = |other: &BaseRequest| {
+            other.reference == request.reference && other.platform == request.platform
+        };
+        if !self.known.contains_key(&key) && !self.reach.missing.iter().any(asked) {
+            self.reach.missing.push(request);
+        }
+    }
+
+    fn image_triggers(&mut self, reference: &str, platform: &Platform, from: &Span) -> Vec<Step> {
+        let Some(base) = self.known.get(&(reference.to_owned(), platform.clone())) else {
+            return Vec::new();
+        };
+        let mut steps = Vec::new();
+        for text in &base.config.config.on_build {
+            match trigger(text) {
+                Ok(instruction) => {
+                    let source = StepSource::ImageTrigger { from: from.clone() };
+                    steps.push(Step { instruction, source });
+                }
+                Err(reason) => {
+                    let message = format!("`{reference}` has a trigger that cannot run: {reason}");
+                    let error = Diagnostic::error("bad-trigger", from.clone(), message);
+                    self.diagnostics.push(error.with_note(format!("ONBUILD {text}")));
+                }
+            }
+        }
+        steps
+    }
+}
+
+fn file_triggers(instructions: &[Instruction]) -> Vec<Step> {
+    let triggers = instructions.iter().filter_map(|instruction| match &instruction.kind {
+        Kind::Onbuild(onbuild) => Some(&*onbuild.trigger),
+        _ => None,
+    });
+    let step = |trigger: &Instruction| Step {
+        instruction: trigger.clone(),
+        source: StepSource::FileTrigger,
+    };
+    triggers.map(step).collect()
+}
+
+/// One instruction from the text that an image config holds.
+fn trigger(text: &str) -> Result<Instruction, String> {
+    let parsed = parse_trigger(&Source::new("ONBUILD", text.as_bytes().to_vec()));
+    let error = parsed.diagnostics.iter().find(|found| found.severity == Severity::Error);
+    if let Some(error) = error {
+        return Err(error.message.clone());
+    }
+    let mut instructions = parsed.ast.instructions.into_iter();
+    match (instructions.next(), instructions.next()) {
+        (Some(only), None) => match only.kind {
+            Kind::From(_) | Kind::Onbuild(_) | Kind::Maintainer(_) => {
+                Err(format!("{} cannot be one", only.keyword))
+            }
+            _ => Ok(only),
+        },
+        _ => Err("it is not one instruction".to_owned()),
+    }
+}
