@@ -64,6 +64,10 @@ impl Layers {
         let mut lowers = Vec::new();
         for layer in snapshot.layers.iter().rev().filter(|layer| seen.insert(**layer)) {
             lowers.push(self.lower(layer)?);
+            // Overlayfs merges all roots, whatever their marks say.
+            if lowers.last().is_some_and(|lower| self.is_opaque(lower)) {
+                break;
+            }
         }
         if lowers.is_empty() {
             lowers.push(self.empty()?);
@@ -96,6 +100,12 @@ impl Layers {
         let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
         overlay(&lowers, self.inner.rights, &view.path).map_err(failed)?;
         Ok(view)
+    }
+
+    fn is_opaque(&self, lower: &Path) -> bool {
+        let mut value = [0; 1];
+        let mark = self.inner.rights.opaque_mark();
+        rustix::fs::lgetxattr(lower, mark, &mut value).is_ok() && value == *b"y"
     }
 
     fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {

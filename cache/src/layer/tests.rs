@@ -8,7 +8,9 @@ use std::path::Path;
 use super::*;
 use crate::store::Store;
 
+mod compress;
 mod forms;
+mod generated;
 mod hostile;
 mod support;
 
@@ -337,4 +339,24 @@ fn in_a_user_namespace_owners_and_marks_survive() {
             assert_eq!(list(&view.path().join("d")), ["f"]);
         },
     );
+}
+
+#[test]
+fn an_opaque_root_hides_all_below() {
+    support::private_mounts();
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let top = Entry::new("", Kind::OpaqueDir, 0o711);
+        let layer = fresh.layer(&[(top, ""), (file("new", 0o644, 0), "")]);
+        let blob = fresh.layers().tar(&layer, None).unwrap();
+        let bytes = fresh.blob(&blob.diff_id);
+        assert_eq!(tar_entries(&bytes), ["0 .wh..wh..opq 0 0:0 0 ``", "0 new 644 0:0 0 ``"]);
+        let other = Fresh::of(form);
+        let above = other.layer(&[(file("above", 0o644, 0), "")]);
+        let imported = other.layers().import(&mut bytes.as_slice(), &blob.diff_id).unwrap();
+        let below = other.layer(&[(file("old", 0o644, 0), "")]);
+        let stack = Snapshot { layers: vec![below, imported, above] };
+        let view = other.layers().view(&stack).unwrap();
+        assert_eq!(list(view.path()), ["above", "new"]);
+    }
 }
