@@ -114,7 +114,7 @@ fn run(
 ) -> Result<Finished, BuildError> {
     let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
+    let sandbox = Sandbox::start(&session.isolation, options.allowed.clone())?;
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -123,6 +123,8 @@ fn run(
         stats: session.store.stat_cache(&context.root)?,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
+        secrets: options.secrets.clone(),
+        agents: options.agents.clone(),
         epoch: options.frontend.epoch,
         known: Known::default(),
     };

@@ -4,6 +4,7 @@ mod enter;
 mod error;
 mod exec;
 mod files;
+mod limits;
 mod mounts;
 mod network;
 mod root;
@@ -21,7 +22,8 @@ mod wire;
 
 pub use enter::{Isolation, enter};
 pub use error::SandboxError;
-pub use spec::{Access, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
+pub use limits::names as limit_names;
+pub use spec::{Access, Entitlement, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
 pub use start::{Sandbox, init_hook};
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ mod marks;
 mod mount;
 mod pipe;
 mod reader;
+mod scratch;
 mod source;
 pub(crate) mod tree;
 mod unpack;
@@ -54,7 +55,9 @@ pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
+pub use scratch::Scratch;
 pub use unpack::BadMember;
+pub(crate) use writer::FolderWriter;
 pub use writer::LayerWriter;
 
 /// A committed file tree: layers laid over each other. Empty is `scratch`.

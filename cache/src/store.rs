@@ -11,6 +11,7 @@
 //! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! volumes/<digest>/        what steps share from build to build (`volume`); made when first needed
 //! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
 //!
@@ -41,6 +42,7 @@ use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
 use crate::stat::StatCache;
+use crate::volume::Volumes;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +60,7 @@ struct Inner {
     images: Images,
     layers: Layers,
     records: Records,
+    volumes: Volumes,
 }
 
 /// Why a store could not be opened.
@@ -158,6 +161,11 @@ impl Store {
         &self.inner.records
     }
 
+    /// Directories that steps share from build to build.
+    pub fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
+    }
+
     /// What earlier builds found in the files of the build context at `context`, an absolute path
     /// without links.
     pub fn stat_cache(&self, context: &Path) -> Result<StatCache, FsError> {
@@ -212,10 +220,12 @@ impl Store {
 
 impl Inner {
     fn new(root: Arc<Root>) -> Inner {
+        let layers = Layers::new(root.clone());
         Inner {
+            volumes: Volumes::new(root.clone(), layers.clone()),
             blobs: Blobs::new(root.clone()),
             images: Images::new(root.clone()),
-            layers: Layers::new(root.clone()),
+            layers,
             records: Records::new(root.clone()),
             root,
         }
@@ -272,7 +282,10 @@ fn write_new(path: &Path, name: &str, bytes: &[u8]) -> Result<(), OpenError> {
 fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     let files = ["version", "lock", "oci-layout", "index.json"];
     let ours = |name: &str| {
-        FOLDERS.contains(&name) || files.contains(&name) || name.starts_with("records.db")
+        FOLDERS.contains(&name)
+            || name == "volumes"
+            || files.contains(&name)
+            || name.starts_with("records.db")
     };
     match fs::list(path)?.into_iter().find(|name| !ours(name)) {
         Some(found) => Err(OpenError::NotAStore { path: path.to_owned(), found }),

@@ -7,7 +7,7 @@
 pub mod mount;
 
 use rbuild_cache::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use mount::{Device, Mount, SecretVariable};
 
@@ -111,7 +111,7 @@ pub enum Network {
 }
 
 /// What a process may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Security {
     /// What a build's programs need, and no more.
     Confined,
@@ -120,7 +120,7 @@ pub enum Security {
 }
 
 /// What a process can use of the machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// The size of `/dev/shm` in bytes; none for 64 MiB.
     pub shm_size: Option<u64>,
@@ -129,7 +129,7 @@ pub struct Resources {
 }
 
 /// A resource limit (`setrlimit(2)`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
     /// `nofile`, `nproc`, ..: the name as `ulimit` of docker has it.
     pub name: String,

@@ -17,7 +17,7 @@ use super::enter::Isolation;
 use super::error::{Failure, SandboxError};
 use super::run::{Network, Parcel};
 use super::server;
-use super::spec::{Exit, Spec};
+use super::spec::{Entitlement, Exit, Spec};
 use super::sys::{self, Depth};
 use super::wire::{self, Privilege};
 
@@ -38,6 +38,7 @@ pub struct Sandbox {
     control: Option<OwnedFd>,
     server: Child,
     privilege: Privilege,
+    allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
     notices: Mutex<Vec<String>>,
 }
@@ -53,8 +54,12 @@ enum Networks {
 }
 
 impl Sandbox {
-    /// Starts the server. The process must have entered its isolation before.
-    pub fn start(isolation: &Isolation) -> Result<Sandbox, SandboxError> {
+    /// Starts the server. The process must have entered its isolation before. No step gets more
+    /// than `allowed`.
+    pub fn start(
+        isolation: &Isolation,
+        allowed: Vec<Entitlement>,
+    ) -> Result<Sandbox, SandboxError> {
         let failed = |doing: &str, source: std::io::Error| SandboxError::Server {
             doing: doing.into(),
             source,
@@ -73,7 +78,7 @@ impl Sandbox {
         let privilege = Privilege { rootless: isolation.rootless, ids: isolation.ids };
         let networks = Mutex::new(Networks::Own(Vec::new()));
         let notices = Mutex::default();
-        Ok(Sandbox { control: Some(ours), server, privilege, networks, notices })
+        Ok(Sandbox { control: Some(ours), server, privilege, allowed, networks, notices })
     }
 
     /// Runs one process to its end and passes its output on as it comes. Nothing of it is left
@@ -86,6 +91,9 @@ impl Sandbox {
         output: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, SandboxError> {
+        if let Some(missing) = spec.needs().into_iter().find(|it| !self.allowed.contains(it)) {
+            return Err(SandboxError::NotAllowed(missing));
+        }
         let control = self.control.as_ref().ok_or(SandboxError::ServerGone)?;
         let network = self.take_network(spec, control)?;
         let joined = network.as_ref().map(Network::join).transpose()?;

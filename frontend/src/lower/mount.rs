@@ -173,7 +173,7 @@ impl StageLowering<'_, '_> {
         match tree {
             Some(tree) => {
                 inputs.push(Edge { from: tree, selector: self.selector(tree, &path) });
-                Ok(Some(Source { input: inputs.len() - 1 }))
+                Ok(Some(Source { input: inputs.len() - 1, path }))
             }
             None if path.is_empty() => Ok(None),
             None if from.is_none() => {

@@ -99,7 +99,7 @@ fn exec(out: &mut String, op: &ExecOp, inputs: &[Edge]) {
 fn mount(out: &mut String, mount: &Mount, inputs: &[Edge]) {
     let from = |source: &Option<mount::Source>| match source {
         None => "nothing".to_owned(),
-        Some(mount::Source { input }) => match &inputs[*input] {
+        Some(mount::Source { input, .. }) => match &inputs[*input] {
             Edge { from, selector: Selector::Whole } => format!("all of {}", from.index()),
             Edge { from, selector: Selector::Paths(paths) } => {
                 format!("`{}` of {}", paths.pattern, from.index())

@@ -45,11 +45,15 @@ pub enum MountKind {
     Ssh(SshMount),
 }
 
-/// A path of an input. The selector on that edge says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// A path of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {
-    /// Which input.
+    /// Which input. The selector on that edge picks what is at the path.
     pub input: usize,
+    /// Relative to the root of the input and clean; empty for the root. What is there decides, and
+    /// not where it is.
+    #[serde(skip)]
+    pub path: String,
 }
 
 /// What a process can do with a mount.
