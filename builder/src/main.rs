@@ -1,14 +1,21 @@
-//! rbuild.
+//! `rbuild`: builds OCI images from Dockerfiles, without a daemon, as root or not.
+//!
+//! Read `build.rs` first: one build from top to bottom.
 
-#[allow(dead_code, reason = "the build that calls it comes next")]
+mod build;
+mod cli;
+mod exit;
+mod export;
+mod options;
+mod progress;
 mod registry;
-#[allow(dead_code, unused_imports)]
 mod sandbox;
-#[allow(dead_code)]
 mod source;
-#[allow(dead_code)]
 mod worker;
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     sandbox::init_hook();
+    cli::main().into()
 }

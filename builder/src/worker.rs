@@ -1,5 +1,283 @@
-//! How ops are carried out.
+//! Carries out ops: joins the graph's words with the sandbox and the store.
+//!
+//! One file per op beside this one. What is decided here is only which of them is called and what
+//! is remembered of the result.
 
-pub mod copy;
-pub mod makedir;
-pub mod owner;
+mod copy;
+mod exec;
+mod files;
+pub mod logs;
+mod makedir;
+mod owner;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use rbuild_cache::stat::StatCache;
+use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
+use rbuild_cache::{
+    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store, View,
+};
+use rbuild_solver::event::Event;
+use rbuild_solver::graph::Vertex;
+use rbuild_solver::key::{Key, OpDigest, Part};
+use rbuild_solver::op::{ContextOp, ImageOp, Op};
+use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
+
+use crate::sandbox::Sandbox;
+use crate::source::context::BuildContext;
+use crate::source::images::Images;
+
+pub use error::WorkError;
+
+mod error;
+
+/// How many earlier results of an equal op are compared by content.
+const CANDIDATES: u32 = 64;
+
+/// Everything that carrying out an op needs.
+pub struct BuildWorker<'a> {
+    /// Where results are kept.
+    pub store: &'a Store,
+    /// Where steps run.
+    pub sandbox: &'a Sandbox,
+    /// Where bases come from.
+    pub images: &'a Images,
+    /// The build context.
+    pub context: &'a BuildContext,
+    /// What the files of the context hashed to in earlier builds.
+    pub stats: StatCache,
+    /// Where the output of steps is kept.
+    pub logs: logs::Logs,
+    /// Lines for the /etc/hosts of steps.
+    pub extra_hosts: Vec<(String, IpAddr)>,
+    /// `SOURCE_DATE_EPOCH`: the time of what is made here.
+    pub epoch: Option<i64>,
+    /// What was found out about results in this build.
+    pub known: Known,
+}
+
+/// What was found out about results in this build, so that it is found out once.
+#[derive(Default)]
+pub struct Known {
+    views: Mutex<HashMap<Snapshot, (Tree, Arc<View>)>>,
+    contents: Mutex<HashMap<(Snapshot, PathSelector), ContentDigest>>,
+    /// Results that do not have the content that their key says: a file changed while it was
+    /// copied. Neither they nor what is made on them is recorded.
+    unsteady: Mutex<Vec<Snapshot>>,
+    said: OnceLock<()>,
+}
+
+/// A result of an op.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// A stack of layers.
+    Snapshot(Snapshot),
+    /// The build context.
+    Context,
+}
+
+impl Worker for BuildWorker<'_> {
+    type Output = Output;
+    type Error = WorkError;
+    type Claim = KeyLock;
+
+    fn context(&self, _: &ContextOp) -> Result<Output, WorkError> {
+        Ok(Output::Context)
+    }
+
+    fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
+        match (output, selector) {
+            (Output::Context, Selector::Paths(paths)) => self.context_content(paths),
+            (Output::Context, Selector::Whole) => {
+                let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
+                self.context_content(&all)
+            }
+            (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
+            (Output::Snapshot(snapshot), Selector::Paths(paths)) => {
+                self.selected_content(snapshot, paths)
+            }
+        }
+    }
+
+    fn look_up(&self, vertex: &Vertex, key: &Key) -> Option<Output> {
+        match &vertex.op {
+            Op::Image(image) => image_layers(self.store.layers(), image).map(Output::Snapshot),
+            _ => {
+                let record = self.store.records().get(key.as_bytes())?;
+                Some(Output::Snapshot(Snapshot { layers: record.layers }))
+            }
+        }
+    }
+
+    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Output>> {
+        let records = self.store.records().by_op(op.as_bytes(), CANDIDATES);
+        records.into_iter().filter_map(candidate).collect()
+    }
+
+    fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
+        let record = self.store.records().last_in_slot(slot)?;
+        serde_json::from_value(record.parts).ok()
+    }
+
+    fn claim(&self, key: &Key, cancel: &Cancel) -> Result<KeyLock, WorkError> {
+        Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
+    }
+
+    fn run(&self, job: &Job<'_, Output>) -> Result<Output, WorkError> {
+        let inputs = Inputs { worker: self, job };
+        let snapshot = match &job.vertex.op {
+            Op::Image(image) => self.pull(image, job)?,
+            Op::Exec(op) => exec::run(self, op, &inputs)?,
+            Op::Copy(op) => files::copy(self, op, &inputs)?,
+            Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
+            Op::Context(_) => return Ok(Output::Context),
+        };
+        Ok(Output::Snapshot(snapshot))
+    }
+
+    fn save(&self, entry: &Save<'_, Output>) {
+        let Output::Snapshot(snapshot) = entry.output else { return };
+        if matches!(entry.vertex.op, Op::Image(_)) || self.is_unsteady(snapshot) {
+            return;
+        }
+        let selectors = entry.vertex.inputs.iter().map(|edge| &edge.selector);
+        let record = Record {
+            key: *entry.key.as_bytes(),
+            op: *entry.op.as_bytes(),
+            slot: entry.vertex.origin.slot.clone(),
+            layers: snapshot.layers.clone(),
+            inputs: entry.inputs.iter().zip(selectors).map(|(i, s)| self.input_row(i, s)).collect(),
+            parts: serde_json::to_value(entry.parts).unwrap_or_default(),
+            took: entry.took,
+            created: SystemTime::now(),
+        };
+        if let Err(error) = self.store.records().put(&record) {
+            self.say_once(&error);
+        }
+    }
+}
+
+impl BuildWorker<'_> {
+    /// A stack is identified by its layers: those that were pulled by their diffIDs, others by
+    /// what they hold.
+    fn stack_content(&self, snapshot: &Snapshot) -> Result<ContentDigest, WorkError> {
+        let mut hasher = blake3::Hasher::new();
+        for layer in &snapshot.layers {
+            hasher.update(self.store.layers().content(layer)?.as_bytes());
+        }
+        Ok(ContentDigest::from_hasher(&hasher))
+    }
+
+    fn context_content(&self, paths: &PathSelector) -> Result<ContentDigest, WorkError> {
+        Ok(self.context.tree.select(paths)?.digest(&self.stats)?)
+    }
+
+    fn selected_content(
+        &self,
+        snapshot: &Snapshot,
+        paths: &PathSelector,
+    ) -> Result<ContentDigest, WorkError> {
+        let known = (snapshot.clone(), paths.clone());
+        if let Some(content) = lock(&self.known.contents).get(&known) {
+            return Ok(*content);
+        }
+        let content = self.tree(snapshot)?.select(paths)?.digest(&StatCache::none())?;
+        lock(&self.known.contents).insert(known, content);
+        Ok(content)
+    }
+
+    /// The files of a snapshot, for reading.
+    fn tree(&self, snapshot: &Snapshot) -> Result<Tree, WorkError> {
+        if let Some((tree, _)) = lock(&self.known.views).get(snapshot) {
+            return Ok(tree.clone());
+        }
+        let view = self.store.layers().view(snapshot)?;
+        let tree = Tree::open(view.path(), Owners::Kept, None)?;
+        lock(&self.known.views).insert(snapshot.clone(), (tree.clone(), view));
+        Ok(tree)
+    }
+
+    fn pull(&self, image: &ImageOp, job: &Job<'_, Output>) -> Result<Snapshot, WorkError> {
+        let vertex = job.id;
+        let tell = |what: &str, done, total| {
+            let what = what.to_owned();
+            (job.events)(Event::Progress { vertex, what, done, total: Some(total) });
+        };
+        Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
+    }
+
+    /// The time of what is made here and has none of its own, in seconds and nanoseconds.
+    fn now(&self) -> (i64, u32) {
+        (self.epoch.unwrap_or_else(|| jiff::Timestamp::now().as_second()), 0)
+    }
+
+    fn input_row(&self, input: &Output, selector: &Selector) -> InputRow {
+        let (layers, content) = match input {
+            Output::Snapshot(snapshot) => (Some(snapshot.layers.clone()), None),
+            Output::Context => (None, self.content(input, selector).ok()),
+        };
+        InputRow { layers, content, selector: selector.clone() }
+    }
+
+    fn is_unsteady(&self, snapshot: &Snapshot) -> bool {
+        let unsteady = lock(&self.known.unsteady);
+        unsteady.iter().any(|known| snapshot.layers.starts_with(&known.layers))
+    }
+
+    /// A store that cannot be written to makes the next build slower, not this one wrong.
+    fn say_once(&self, error: &dyn std::error::Error) {
+        if self.known.said.set(()).is_ok() {
+            self.logs.notice(&format!("results of this build are not kept: {error}"));
+        }
+    }
+}
+
+/// The inputs of a job, by their position.
+struct Inputs<'a, 'j> {
+    worker: &'a BuildWorker<'a>,
+    job: &'a Job<'j, Output>,
+}
+
+impl Inputs<'_, '_> {
+    /// The tree that an op works on; an empty one if it has none.
+    fn base(&self, input: Option<usize>) -> Snapshot {
+        match input.and_then(|input| self.job.inputs.get(input)) {
+            Some(Output::Snapshot(snapshot)) => snapshot.clone(),
+            Some(Output::Context) | None => Snapshot::default(),
+        }
+    }
+
+    /// The files that an op reads from an input.
+    fn tree(&self, input: usize) -> Result<Tree, WorkError> {
+        match self.job.inputs.get(input) {
+            Some(Output::Snapshot(snapshot)) => self.worker.tree(snapshot),
+            Some(Output::Context) | None => Ok(self.worker.context.tree.clone()),
+        }
+    }
+}
+
+/// The layers of an image, if all of them are in the store.
+fn image_layers(layers: &Layers, image: &ImageOp) -> Option<Snapshot> {
+    let found: Option<Vec<_>> = image.diff_ids.iter().map(|id| layers.by_diff_id(id)).collect();
+    Some(Snapshot { layers: found? })
+}
+
+fn candidate(record: Record) -> Option<Candidate<Output>> {
+    let input = |row: InputRow| match (row.content, row.layers) {
+        (Some(content), _) => Some(RecordedInput::Content(content)),
+        (None, Some(layers)) => {
+            Some(RecordedInput::Output(Output::Snapshot(Snapshot { layers }), row.selector))
+        }
+        (None, None) => None,
+    };
+    let inputs: Option<Vec<_>> = record.inputs.into_iter().map(input).collect();
+    let output = Output::Snapshot(Snapshot { layers: record.layers });
+    Some(Candidate { output, inputs: inputs? })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

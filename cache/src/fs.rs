@@ -184,6 +184,13 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     std::fs::rename(from, to).map_err(|cause| FsError::new("rename", from, cause))
 }
 
+/// Gives the file `from` the name `to` as well, in place of what had it.
+pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<(), FsError> {
+    remove_file(to)?;
+    door("link", from)?;
+    std::fs::hard_link(from, to).map_err(|cause| FsError::new("link", from, cause))
+}
+
 /// Replaces a small file at once and for good: written beside as `tmp`, synced, renamed, and the
 /// directory synced.
 pub(crate) fn replace(path: &Path, tmp: &Path, bytes: &[u8]) -> Result<(), FsError> {

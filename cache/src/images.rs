@@ -139,6 +139,24 @@ impl Images {
         Ok(found)
     }
 
+    /// Keeps an image that has no name, so that it can be found by its id until it is pruned.
+    pub fn keep(&self, descriptor: &Descriptor) -> Result<(), ImageError> {
+        self.change(|manifests| {
+            if !manifests.iter().any(|other| other.digest == descriptor.digest) {
+                manifests.push(descriptor.clone());
+            }
+        })
+    }
+
+    /// The images that have no name.
+    pub fn nameless(&self) -> Result<Vec<Descriptor>, ImageError> {
+        let index = match self.load()? {
+            Some(index) => index,
+            None => self.locked(|index| index)?,
+        };
+        Ok(index.manifests.into_iter().filter(|entry| name_of(entry).is_none()).collect())
+    }
+
     /// All descriptors, tagged or not: what the store must keep.
     pub(crate) fn descriptors(&self) -> Result<Vec<Descriptor>, ImageError> {
         self.locked(|index| index.manifests)

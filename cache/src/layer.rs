@@ -15,34 +15,43 @@
 //! `redirect_dir=nofollow`, `metacopy=off` and `index=off`, `userxattr` in a user namespace, and
 //! `volatile` for the upper of an [`Active`] (a power cut is dealt with when a layer is looked up).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::Blobs;
-use crate::db::{DbError, LayerRow};
+use crate::db::{self, DbError, Form, LayerRow};
 use crate::digest::Digest;
+use crate::fs::FsError;
 use crate::id::LayerId;
 use crate::root::Root;
 
 mod active;
 mod archive;
+mod compress;
 mod content;
 mod dir;
 mod entry;
 mod error;
 mod export;
 mod import;
+mod indexed;
 mod marks;
 mod mount;
+mod pipe;
+mod reader;
 mod source;
+pub(crate) mod tree;
 mod unpack;
 mod walk;
 mod writer;
 
 pub use active::Active;
+pub use compress::Compression;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
-pub use error::{ImportError, MountError, ReadError, WriteError};
+pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
 pub use unpack::BadMember;
@@ -66,6 +75,7 @@ struct Inner {
     root: Arc<Root>,
     blobs: Blobs,
     rights: marks::Rights,
+    form: OnceLock<Form>,
     mounts: mount::Mounts,
 }
 
@@ -80,12 +90,37 @@ impl Layers {
     pub(crate) fn new(root: Arc<Root>) -> Layers {
         let blobs = Blobs::new(Arc::clone(&root));
         let (rights, mounts) = (marks::Rights::detect(), mount::Mounts::default());
-        Layers { inner: Arc::new(Inner { root, blobs, rights, mounts }) }
+        Layers { inner: Arc::new(Inner { root, blobs, rights, form: OnceLock::new(), mounts }) }
     }
 
     /// A layer whose archive has this digest, if the store has one.
     pub fn by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
         self.inner.root.layer_by_diff_id(diff_id)
+    }
+
+    /// When the layer was made.
+    pub fn created(&self, id: &LayerId) -> Option<SystemTime> {
+        self.row(id).ok().flatten().map(|row| db::time(row.created))
+    }
+
+    /// The form of new layers: [`Form::Erofs`] where the kernel mounts it, which is tried once.
+    pub fn form(&self) -> Form {
+        *self.inner.form.get_or_init(|| match self.try_indexed() {
+            Ok(()) => Form::Erofs,
+            Err(_) => Form::Directory,
+        })
+    }
+
+    /// Writes and mounts an empty layer; where is nobody's business.
+    fn try_indexed(&self) -> Result<(), WriteError> {
+        if self.inner.rights == marks::Rights::Namespace {
+            return Err(FsError::new("mount", &self.inner.root.path, Errno::PERM).into());
+        }
+        let folder = self.folder()?;
+        let failed = |cause| FsError::new("mount", &folder.path, cause);
+        indexed::IndexedWriter::create(&folder.path)?.finish().map_err(failed)?;
+        mount::open_indexed(&folder.path).map_err(|errno| failed(errno.into()))?;
+        Ok(())
     }
 
     fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {

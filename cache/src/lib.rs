@@ -5,6 +5,7 @@ mod blob;
 mod check;
 mod db;
 pub mod digest;
+mod erofs;
 #[cfg(test)]
 mod fixture;
 mod fs;

@@ -117,6 +117,11 @@ impl Failure {
         Failure::Setup { doing: doing.into(), errno: errno.raw_os_error(), help: None }
     }
 
+    /// Whether the sandbox could not be made, rather than the step's own program not be started.
+    pub fn is_setup(&self) -> bool {
+        matches!(self, Failure::Setup { .. })
+    }
+
     /// The same with a word on what to do.
     pub fn or_help(self, text: impl Into<String>) -> Failure {
         match self {

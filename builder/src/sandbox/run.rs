@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rbuild_solver::worker::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::pipe::PipeFlags;
@@ -139,13 +139,17 @@ fn pack_stdio(
             rustix::io::ioctl_fionbio(&read, true).map_err(|errno| server("make a pipe", errno))?;
             Ok((wire::Stdio::Piped { output: keep(fds, write) }, Some(read)))
         }
-        Stdio::Inherit => {
+        Stdio::Inherit | Stdio::Output => {
             let mut dup = |fd: BorrowedFd<'_>| {
                 rustix::io::fcntl_dupfd_cloexec(fd, 3)
                     .map(|fd| keep(fds, fd))
                     .map_err(|errno| server("share the standard streams", errno))
             };
-            let input = dup(rustix::stdio::stdin())?;
+            let nothing = nothing()?;
+            let input = match stdio {
+                Stdio::Output => dup(nothing.as_fd())?,
+                _ => dup(rustix::stdio::stdin())?,
+            };
             let output = dup(rustix::stdio::stdout())?;
             let error = dup(rustix::stdio::stderr())?;
             Ok((wire::Stdio::Inherit { input, output, error }, None))
@@ -155,6 +159,12 @@ fn pack_stdio(
             Ok((wire::Stdio::Terminal { rows, columns }, None))
         }
     }
+}
+
+/// What a process reads that has no input.
+fn nothing() -> Result<OwnedFd, SandboxError> {
+    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| server("open /dev/null", errno))
 }
 
 /// A mount of the source that belongs to no place yet: the step puts it where it is wanted. Made

@@ -116,6 +116,8 @@ pub enum Stdio {
     Piped,
     /// The standard streams of this process.
     Inherit,
+    /// No input; standard output and error of this process.
+    Output,
     /// A terminal of its own, joined to the one of this process.
     Terminal,
 }

@@ -14,6 +14,7 @@
 
 mod mode;
 mod plan;
+mod rules;
 pub(super) mod target;
 mod unpack;
 
@@ -24,15 +25,14 @@ use std::sync::Arc;
 use rbuild_cache::ContentDigest;
 use rbuild_cache::LayerWriter;
 use rbuild_cache::layer::{Entry, Kind, WriteError};
-use rbuild_cache::tree::{
-    self, Found, Match, Node, NodeKind, Owners, SelectError, Selection, Tree,
-};
+use rbuild_cache::tree::{self, Found, Match, NodeKind, Owners, SelectError, Selection, Tree};
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 
-use self::mode::{BadMode, ModeChange};
+use self::mode::BadMode;
 use self::plan::Plan;
-use self::target::{Made, NewDir, Target, There, absolute, join};
-use super::owner::{self, Owner, OwnerError};
+use self::rules::{Destination, Rules};
+use self::target::{Made, Target, There, absolute, join};
+use super::owner::OwnerError;
 
 /// One `COPY` or `ADD` with everything that it needs.
 pub struct Copy<'a> {
@@ -148,22 +148,6 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     }
     run.flush()?;
     Ok(run.copied)
-}
-
-/// Where to.
-struct Destination {
-    path: Vec<u8>,
-    /// It is a directory, whether or not it is there.
-    is_dir: bool,
-}
-
-/// What becomes of owners and modes.
-struct Rules {
-    owner: Option<Owner>,
-    keep_owner: bool,
-    mode: Option<ModeChange>,
-    unpack: Unpack,
-    time: (i64, u32),
 }
 
 /// One match of a selection.
@@ -320,60 +304,6 @@ impl<'a> Run<'a, '_> {
         let changed = std::mem::take(&mut self.plan).write(self.sink)?;
         self.copied.changed.extend(changed);
         Ok(())
-    }
-}
-
-impl Destination {
-    fn new(dest: &str) -> Destination {
-        let last = dest.rsplit('/').next().unwrap_or_default();
-        let mut parts: Vec<&str> = Vec::new();
-        for part in dest.split('/') {
-            match part {
-                "" | "." => {}
-                ".." => drop(parts.pop()),
-                part => parts.push(part),
-            }
-        }
-        Destination { path: parts.join("/").into(), is_dir: matches!(last, "" | "." | "..") }
-    }
-}
-
-impl Rules {
-    fn new(copy: &Copy<'_>, base: Option<&Tree>) -> Result<Rules, CopyError> {
-        let op = copy.op;
-        Ok(Rules {
-            owner: op.chown.as_deref().map(|owner| owner::look_up(owner, base)).transpose()?,
-            keep_owner: op.keep_owner,
-            mode: op.chmod.as_deref().map(ModeChange::parse).transpose()?,
-            unpack: op.unpack,
-            time: copy.time,
-        })
-    }
-
-    fn entry(&self, path: Vec<u8>, kind: Kind, node: &Node) -> Entry {
-        let mode = match (&self.mode, &kind) {
-            (None, _) | (_, Kind::Symlink { .. }) => node.mode,
-            (Some(change), kind) => change.apply(node.mode, matches!(kind, Kind::Dir)),
-        };
-        let owner = match self.owner {
-            Some(owner) => owner,
-            None if self.keep_owner => Owner { uid: node.uid, gid: node.gid },
-            None => Owner::default(),
-        };
-        let mut entry = Entry::new(path, kind, mode);
-        (entry.uid, entry.gid) = (owner.uid, owner.gid);
-        entry.mtime = (node.mtime.seconds, node.mtime.nanos);
-        entry
-    }
-
-    /// A directory that no source has.
-    fn new_dir(&self) -> NewDir {
-        let mode = match self.mode {
-            Some(ModeChange::Octal(mode)) => mode & 0o777,
-            _ => 0o755,
-        };
-        let Owner { uid, gid } = self.owner.unwrap_or_default();
-        NewDir { mode, uid, gid, mtime: self.time }
     }
 }
 

@@ -77,9 +77,11 @@ impl Db {
         self.read(|c| select(c, "WHERE id = ?", &[id])).map(|mut rows| rows.pop())
     }
 
-    /// Layers with this diffID, the oldest first.
+    /// Layers that were pulled with this diffID, or whose archive has it; the oldest first.
     pub(crate) fn layers_by_diff_id(&self, diff_id: &Digest) -> Result<Vec<LayerRow>, DbError> {
-        self.read(|c| select(c, "WHERE diff_id = ? ORDER BY created, id", &[diff_id]))
+        let which = "WHERE diff_id = ?1 OR id IN (SELECT layer FROM tars WHERE diff_id = ?1) \
+                     ORDER BY created, id";
+        self.read(|c| select(c, which, &[diff_id]))
     }
 
     pub(crate) fn all_layers(&self) -> Result<Vec<LayerRow>, DbError> {

@@ -18,6 +18,7 @@ const COPY_BUFFER: usize = 256 * 1024;
 const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
 /// Writes entries in the order in which they are given.
+#[derive(Debug)]
 pub(crate) struct TarWriter<W> {
     out: W,
     written: u64,
@@ -44,10 +45,15 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Writes one entry and returns where its data begins in the archive. `data` must give exactly
-    /// the entry's size for a file and is not read for anything else. The root has no entry.
+    /// the entry's size for a file and is not read for anything else. Of the root only the mark of an
+    /// opaque directory is written.
     pub(crate) fn add(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<u64> {
         if entry.path.is_empty() {
-            return Ok(self.written);
+            return if entry.kind == Kind::OpaqueDir {
+                self.mark(OPAQUE_MARK)
+            } else {
+                Ok(self.written)
+            };
         }
         if entry.kind == Kind::Whiteout {
             return self.mark(&marked(&entry.path));

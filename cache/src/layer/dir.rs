@@ -4,7 +4,7 @@
 //! so that no entry, link or order of entries reaches anything outside. A link that the layer itself
 //! made may be a parent of a later entry: it leads to where it would lead in the image.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,8 +29,9 @@ pub(crate) struct DirWriter {
     rights: Rights,
     /// The directory of the last entry: its neighbours usually follow.
     parent: Option<(Vec<u8>, OwnedFd)>,
-    /// Times of directories, set at the end because writing into a directory changes them.
-    times: BTreeMap<Vec<u8>, (i64, u32)>,
+    /// Times of directories by inode, set at the end because writing into a directory changes them.
+    /// The path is how to get there, as long as nothing else has come there.
+    times: HashMap<u64, (Vec<u8>, (i64, u32))>,
 }
 
 /// What an entry finds at its path.
@@ -49,10 +50,11 @@ impl DirWriter {
         DirWriter::open(root, rights).map_err(|cause| FsError::new("open", root, cause))
     }
 
-    fn open(root: &Path, rights: Rights) -> io::Result<DirWriter> {
+    /// Writes below a directory that is there, and makes it look as a new one.
+    pub(super) fn open(root: &Path, rights: Rights) -> io::Result<DirWriter> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
-        let mut writer = DirWriter { root, rights, parent: None, times: BTreeMap::new() };
+        let mut writer = DirWriter { root, rights, parent: None, times: HashMap::new() };
         writer.root_attributes(&Entry::new("", Kind::Dir, PARENT_MODE))?;
         Ok(writer)
     }
@@ -77,12 +79,14 @@ impl DirWriter {
 
     /// Sets the directories' times.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        for (path, mtime) in std::mem::take(&mut self.times).iter().rev() {
-            match self.open_dir(path) {
-                Ok(dir) => rustix::fs::futimens(dir, &timestamps(*mtime))?,
+        for (ino, (path, mtime)) in std::mem::take(&mut self.times) {
+            let dir = match self.open_dir(&path) {
                 // A later entry took the directory away.
-                Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(error) => return Err(error.into()),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                done => done?,
+            };
+            if rustix::fs::fstat(&dir)?.st_ino == ino {
+                rustix::fs::futimens(dir, &timestamps(mtime))?;
             }
         }
         Ok(())
@@ -196,7 +200,9 @@ impl DirWriter {
         }
         marks::write(dir, name, &entry.xattrs)?;
         if entry.is_dir() {
-            self.times.insert(entry.path.clone(), entry.mtime);
+            let stat =
+                rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
+            self.times.insert(stat.st_ino, (entry.path.clone(), entry.mtime));
             return Ok(());
         }
         let times = timestamps(entry.mtime);

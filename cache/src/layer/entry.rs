@@ -104,7 +104,12 @@ impl Entry {
         Entry::new(path, Kind::Whiteout, 0)
     }
 
-    /// Whether both kinds are directories is what decides between merging and replacing.
+    /// What is told of a root that hides everything below it.
+    pub(crate) fn opaque_root() -> Entry {
+        Entry::new("", Kind::OpaqueDir, 0o755)
+    }
+
+    /// A directory over a directory merges with it; anything else replaces.
     pub(crate) fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Dir | Kind::OpaqueDir)
     }

@@ -55,6 +55,9 @@ pub enum ImportError {
 /// Why a layer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The layers could not be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The store has no such layer any more.
     #[error("layer `{0}` is not in the store")]
     Missing(LayerId),
@@ -89,6 +92,25 @@ pub enum ReadError {
     /// The record index refused.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// Why an archive could not be compressed.
+#[derive(Debug, thiserror::Error)]
+pub enum CompressError {
+    /// The format has no such level.
+    #[error("there is no compression `{0}`: gzip has levels 0 to 12, zstd 1 to 22")]
+    Level(String),
+    /// It could not be read, or the result not be kept.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not be read to its end, or its compressed form not be written.
+    #[error("cannot compress the archive `{diff_id}`: {cause}")]
+    Failed {
+        /// The archive.
+        diff_id: Digest,
+        /// The system's answer.
+        cause: io::Error,
+    },
 }
 
 /// Why a snapshot could not be made visible.

@@ -1,15 +1,19 @@
 //! The archive of a layer, as images have it.
 
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::archive::TarWriter;
-use super::entry::Entry;
+use super::entry::{Entry, Kind};
+use super::indexed::{self, TAR};
 use super::source::Body;
-use super::{Layers, ReadError, walk};
-use crate::blob::BlobWriter;
+use super::tree::What;
+use super::{Layers, ReadError, Snapshot, walk};
+use crate::blob::BlobWriteError;
 use crate::db::Form;
 use crate::digest::Digest;
-use crate::fs::FsError;
+use crate::fs::{self, FsError};
 use crate::id::LayerId;
 
 /// An uncompressed archive in the store's blobs.
@@ -25,24 +29,51 @@ impl Layers {
     /// The layer's archive: entries in the order of [`super::order`], whole seconds, and none later
     /// than `clamp` (seconds since 1970). The same layer gives the same bytes everywhere.
     ///
-    /// A pulled layer has the archive it was pulled as, whatever `clamp` says.
+    /// Without a clamp a pulled layer has the archive it was pulled as. In directory form that is
+    /// made again from the tree, which succeeds if it was written as rbuild writes archives;
+    /// otherwise only the blob it was pulled as has it: [`ReadError::NotKept`].
     pub fn tar(&self, layer: &LayerId, clamp: Option<i64>) -> Result<TarBlob, ReadError> {
         if let Some(known) = self.known_tar(layer, clamp)? {
             return Ok(known);
         }
-        let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
-        if let Some(diff_id) = row.diff_id {
-            return self.kept(layer, diff_id);
+        if let Some(kept) = self.kept_tar(layer, clamp)? {
+            return Ok(kept);
         }
         let mut tar = TarWriter::new(self.inner.blobs.writer()?);
         self.each(layer, &mut |mut entry, body| {
             clamp_time(&mut entry, clamp);
             add(&mut tar, &entry, body)
         })?;
-        let (diff_id, size) = tar.finish().map_err(blob_failed)?.finish(None)?;
+        let blob = tar.finish().map_err(blob_failed)?;
+        let expected = self.row(layer)?.and_then(|row| row.diff_id).filter(|_| clamp.is_none());
+        let (diff_id, size) = match blob.finish(expected.as_ref()) {
+            Err(BlobWriteError::Mismatch { expected: diff_id, .. }) => {
+                return Err(ReadError::NotKept { layer: *layer, diff_id });
+            }
+            done => done?,
+        };
         let root = &self.inner.root;
         root.or_warn(root.db.put_tar(layer, clamp, &diff_id, size));
         Ok(TarBlob { diff_id, size })
+    }
+
+    /// Writes all files of a snapshot as one archive, with the rules of [`Layers::tar`].
+    pub fn write_tree(
+        &self,
+        snapshot: &Snapshot,
+        clamp: Option<i64>,
+        out: &mut dyn Write,
+    ) -> Result<(), ReadError> {
+        let view = self.view(snapshot)?;
+        let mut tar = TarWriter::new(out);
+        walk::walk(view.path(), self.inner.rights, &mut |mut entry, body| {
+            clamp_time(&mut entry, clamp);
+            add(&mut tar, &entry, body)
+        })?;
+        tar.finish().map_err(|cause| {
+            ReadError::Disk(FsError::new("write", std::path::Path::new("the archive"), cause))
+        })?;
+        Ok(())
     }
 
     /// Calls `visit` for every entry of the layer, in order.
@@ -55,8 +86,28 @@ impl Layers {
         let folder = self.inner.root.layer(layer);
         match row.form {
             Form::Directory => walk::walk(&folder.join("fs"), self.inner.rights, visit),
-            Form::Erofs => Err(ReadError::Missing(*layer)),
+            Form::Erofs => self.each_indexed(layer, &folder.join(TAR), visit),
         }
+    }
+
+    fn each_indexed(
+        &self,
+        layer: &LayerId,
+        tar: &Path,
+        visit: &mut dyn FnMut(Entry, Option<Body>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let damaged = |cause| ReadError::Damaged { layer: *layer, cause };
+        let (tree, _) = indexed::read_tree(fs::open(tar)?).map_err(damaged)?;
+        let file = Arc::new(fs::open(tar)?);
+        tree.each(&mut |entry, ino| {
+            let body = match (&entry.kind, &tree.inodes[ino].what) {
+                (Kind::File { .. }, What::File { start, .. }) => {
+                    Some(Body { file: Arc::clone(&file), offset: *start })
+                }
+                _ => None,
+            };
+            visit(entry, body)
+        })
     }
 
     /// The archive made before, if it still is there.
@@ -66,20 +117,30 @@ impl Layers {
         Ok(there.map(|(diff_id, size)| TarBlob { diff_id, size }))
     }
 
-    fn kept(&self, layer: &LayerId, diff_id: Digest) -> Result<TarBlob, ReadError> {
-        let size = self.inner.blobs.size(&diff_id);
-        size.map(|size| TarBlob { diff_id, size })
-            .ok_or(ReadError::NotKept { layer: *layer, diff_id })
+    /// The archive that the layer consists of, or that it came from.
+    fn kept_tar(&self, layer: &LayerId, clamp: Option<i64>) -> Result<Option<TarBlob>, ReadError> {
+        let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
+        let Some(diff_id) = row.diff_id.filter(|_| clamp.is_none()) else { return Ok(None) };
+        let blobs = &self.inner.blobs;
+        if let Some(size) = blobs.size(&diff_id) {
+            return Ok(Some(TarBlob { diff_id, size }));
+        }
+        if row.form == Form::Directory {
+            return Ok(None);
+        }
+        let tar = self.inner.root.layer(layer).join(TAR);
+        let size = blobs.link(&tar, &diff_id)?;
+        Ok(Some(TarBlob { diff_id, size }))
     }
 }
 
 fn add(
-    tar: &mut TarWriter<BlobWriter>,
+    tar: &mut TarWriter<impl Write>,
     entry: &Entry,
     body: Option<Body>,
 ) -> Result<(), ReadError> {
     let added = match (&entry.kind, body) {
-        (super::Kind::File { size }, Some(body)) => tar.add(entry, &mut body.reader(*size)),
+        (Kind::File { size }, Some(body)) => tar.add(entry, &mut body.reader(*size)),
         _ => tar.add(entry, &mut io::empty()),
     };
     added.map(|_| ()).map_err(blob_failed)
@@ -94,5 +155,5 @@ fn clamp_time(entry: &mut Entry, clamp: Option<i64>) {
 }
 
 fn blob_failed(cause: io::Error) -> ReadError {
-    FsError::new("write", std::path::Path::new("the archive of a layer"), cause).into()
+    FsError::new("write", Path::new("the archive of a layer"), cause).into()
 }

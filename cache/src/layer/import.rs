@@ -1,12 +1,21 @@
 //! A pulled layer: an archive that somebody else wrote.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::dir::DirWriter;
+use super::entry::shown;
+use super::indexed::{self, Finished, TAR};
+use super::pipe::Pipe;
+use super::reader::{Input, Stream, TarReader};
 use super::unpack::{self, BadMember, Member};
-use super::{ImportError, LayerWriter, Layers};
+use super::writer::Folder;
+use super::{ImportError, Layers, WriteError};
+use crate::db::Form;
 use crate::digest::Digest;
+use crate::fs::{self, FsError};
 use crate::id::LayerId;
 
 /// Passes bytes on and digests them.
@@ -22,30 +31,94 @@ impl Layers {
         if let Some(layer) = self.by_diff_id(diff_id) {
             return Ok(layer);
         }
-        let mut writer = self.begin()?;
+        let folder = self.folder().map_err(WriteError::from)?;
+        match self.form() {
+            Form::Directory => self.import_directory(&folder, tar, diff_id),
+            Form::Erofs => self.import_indexed(&folder, tar, diff_id),
+        }
+    }
+
+    /// Unpacks on the way.
+    fn import_directory(
+        &self,
+        folder: &Folder,
+        tar: &mut dyn Read,
+        diff_id: &Digest,
+    ) -> Result<LayerId, ImportError> {
+        let mut sink = self.directory(folder).map_err(WriteError::from)?;
         let mut tar = Digesting { inner: tar, hasher: Sha256::new() };
-        unpack_into(&mut writer, &mut tar)?;
+        unpack_into(&mut sink, &mut TarReader::new(Stream(&mut tar)))?;
         // What comes after the archive's end belongs to the digest.
         io::copy(&mut tar, &mut io::sink()).map_err(BadMember::Archive)?;
-        let actual = Digest::from_hasher(tar.hasher);
-        if actual != *diff_id {
-            return Err(ImportError::Mismatch { expected: *diff_id, actual });
+        check(diff_id, Digest::from_hasher(tar.hasher))?;
+        Ok(self.place_directory(folder, sink, Some(*diff_id))?)
+    }
+
+    /// Keeps the archive as it is, and indexes it once it is known to be the right one.
+    fn import_indexed(
+        &self,
+        folder: &Folder,
+        tar: &mut dyn Read,
+        diff_id: &Digest,
+    ) -> Result<LayerId, ImportError> {
+        let path = folder.path.join(TAR);
+        let mut pipe = Pipe::create(&path).map_err(WriteError::from)?;
+        copy(tar, &mut pipe)?;
+        let failed = |cause| WriteError::from(FsError::new("write", &path, cause));
+        let written = pipe.finish().map_err(failed)?;
+        check(diff_id, written.digest)?;
+        match indexed::index_tar(&folder.path, written)? {
+            Finished::Indexed(diff_id) => Ok(self.place_indexed(folder, diff_id)?),
+            Finished::Unsupported => {
+                let sink = self.unpack_tar(folder)?;
+                Ok(self.place_directory(folder, sink, Some(*diff_id))?)
+            }
         }
-        Ok(writer.finish_as(diff_id)?)
+    }
+
+    /// Turns a folder with a tar into one with a directory.
+    pub(super) fn unpack_tar(&self, folder: &Folder) -> Result<DirWriter, ImportError> {
+        let tar = folder.path.join(TAR);
+        let mut sink = self.directory(folder).map_err(WriteError::from)?;
+        let file: File = fs::open(&tar).map_err(WriteError::from)?;
+        unpack_into(&mut sink, &mut TarReader::new(BufReader::new(file)))?;
+        fs::remove_file(&tar).map_err(WriteError::from)?;
+        Ok(sink)
     }
 }
 
-fn unpack_into(writer: &mut LayerWriter, tar: &mut dyn Read) -> Result<(), ImportError> {
-    let mut archive = tar::Archive::new(tar);
-    for entry in archive.entries().map_err(BadMember::Archive)? {
-        let mut entry = entry.map_err(BadMember::Archive)?;
-        match unpack::member(&mut entry)? {
-            Member::Entry(found) => writer.add(&found, Some(&mut entry))?,
-            Member::Opaque(path) => writer.opaque(&path)?,
-            Member::Ignored => {}
-        }
+fn unpack_into<I: Input>(
+    sink: &mut DirWriter,
+    archive: &mut TarReader<I>,
+) -> Result<(), ImportError> {
+    while let Some(found) = archive.next().map_err(BadMember::Archive)? {
+        let done = match unpack::member(&found)? {
+            Member::Entry(entry) => sink.add(&entry, &mut archive.data(&found)),
+            Member::Opaque(path) => sink.opaque(&path),
+            Member::Ignored => Ok(()),
+        };
+        done.map_err(|cause| WriteError::Add { path: shown(&found.path), cause })?;
     }
     Ok(())
+}
+
+/// Copies all of `tar`, whose errors are not those of the disk.
+fn copy(tar: &mut dyn Read, pipe: &mut Pipe) -> Result<(), ImportError> {
+    loop {
+        match pipe.fill(tar) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(BadMember::Archive(error).into()),
+        }
+    }
+}
+
+fn check(expected: &Digest, actual: Digest) -> Result<(), ImportError> {
+    if *expected == actual {
+        return Ok(());
+    }
+    Err(ImportError::Mismatch { expected: *expected, actual })
 }
 
 impl<R: Read> Read for Digesting<R> {

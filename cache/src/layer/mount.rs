@@ -22,6 +22,7 @@ use rustix::mount::{
     unmount,
 };
 
+use super::indexed::{INDEX, TAR};
 use super::marks::Rights;
 use super::{Layers, MountError, Snapshot};
 use crate::db::Form;
@@ -32,6 +33,9 @@ use crate::root::guard;
 /// What this process has mounted.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
+    /// Where each layer is to be seen.
+    lowers: Mutex<HashMap<LayerId, PathBuf>>,
+    mounted: Mutex<Vec<PathBuf>>,
     views: Mutex<HashMap<Snapshot, Weak<View>>>,
 }
 
@@ -60,6 +64,10 @@ impl Layers {
         let mut lowers = Vec::new();
         for layer in snapshot.layers.iter().rev().filter(|layer| seen.insert(**layer)) {
             lowers.push(self.lower(layer)?);
+            // Overlayfs merges all roots, whatever their marks say.
+            if lowers.last().is_some_and(|lower| self.is_opaque(lower)) {
+                break;
+            }
         }
         if lowers.is_empty() {
             lowers.push(self.empty()?);
@@ -94,12 +102,34 @@ impl Layers {
         Ok(view)
     }
 
+    fn is_opaque(&self, lower: &Path) -> bool {
+        let mut value = [0; 1];
+        let mark = self.inner.rights.opaque_mark();
+        rustix::fs::lgetxattr(lower, mark, &mut value).is_ok() && value == *b"y"
+    }
+
     fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {
-        let row = self.row(layer)?.ok_or(MountError::Missing(*layer))?;
-        match row.form {
-            Form::Directory => Ok(self.inner.root.layer(layer).join("fs")),
-            Form::Erofs => Err(MountError::Missing(*layer)),
+        let mut known = guard(&self.inner.mounts.lowers);
+        if let Some(path) = known.get(layer) {
+            return Ok(path.clone());
         }
+        let row = self.row(layer)?.ok_or(MountError::Missing(*layer))?;
+        let folder = self.inner.root.layer(layer);
+        let path = match row.form {
+            Form::Directory => folder.join("fs"),
+            Form::Erofs => {
+                let at = self.mount_point()?;
+                let failed = |cause: Errno| MountError::Mount {
+                    what: format!("layer `{layer}`"),
+                    cause: cause.into(),
+                };
+                attach(&open_indexed(&folder).map_err(failed)?, &at).map_err(failed)?;
+                guard(&self.inner.mounts.mounted).push(at.clone());
+                at
+            }
+        };
+        known.insert(*layer, path.clone());
+        Ok(path)
     }
 
     /// What is below `scratch`.
@@ -122,6 +152,14 @@ impl Layers {
     }
 }
 
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for path in guard(&self.mounted).drain(..) {
+            let _ = unmount(&path, UnmountFlags::DETACH);
+        }
+    }
+}
+
 impl Drop for View {
     fn drop(&mut self) {
         if self.mounted {
@@ -129,6 +167,16 @@ impl Drop for View {
             let _ = unmount(&self.path, UnmountFlags::DETACH);
         }
     }
+}
+
+/// Configures the file system of an indexed layer.
+pub(super) fn open_indexed(folder: &Path) -> rustix::io::Result<OwnedFd> {
+    let (index, tar) = (handle(&folder.join(INDEX))?, handle(&folder.join(TAR))?);
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", short_name(&index))?;
+    fsconfig_set_string(&context, "device", short_name(&tar))?;
+    fsconfig_create(&context)?;
+    Ok(context)
 }
 
 /// Mounts `lowers`, the topmost first, read-only at `at`.

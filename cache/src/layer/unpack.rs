@@ -3,13 +3,15 @@
 //! Nothing here touches the disk. What an archive may say is decided here; that a path stays inside
 //! the layer is made sure again where it is written.
 
-use std::io::{self, Read};
+use std::collections::BTreeMap;
+use std::io;
 
 use tar::{EntryType, Header};
 
 use super::entry::{
     BadEntry, Entry, Kind, OPAQUE_MARK, WHITEOUT_PREFIX, clean, join, keeps_xattr, shown, split,
 };
+use super::reader::Found;
 
 /// What aufs kept for itself in layers: names that no container engine unpacks.
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
@@ -49,30 +51,28 @@ pub enum BadMember {
     Archive(io::Error),
 }
 
-/// Reads one member's names and attributes; its data is still to be read from `member`.
-pub(crate) fn member<R: Read>(member: &mut tar::Entry<'_, R>) -> Result<Member, BadMember> {
-    let flag = member.header().entry_type();
-    if matches!(flag, EntryType::XGlobalHeader) {
+/// What a member is in a layer.
+pub(crate) fn member(found: &Found) -> Result<Member, BadMember> {
+    let raw = found.path.as_slice();
+    if found.header.entry_type() == EntryType::XGlobalHeader {
         return Ok(Member::Ignored);
     }
-    let raw = member.path_bytes().into_owned();
-    let path = clean(&raw)?;
-    let (mtime, xattrs) = extensions(member, &raw)?;
-    let link = member.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
-    let Some(kind) = kind(flag, &raw, member.header(), member.size(), link)? else {
+    let path = clean(raw)?;
+    let (mtime, xattrs) = extensions(found)?;
+    let Some(kind) = kind(found)? else {
         return Ok(Member::Ignored);
     };
     if let Some(marked) = mark(&path, &kind)? {
         return Ok(marked);
     }
-    let header = member.header();
+    let header = &found.header;
     let field = |value: io::Result<u64>, what: &str| {
-        value.ok().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| bad(&raw, what))
+        value.ok().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| bad(raw, what))
     };
     let entry = Entry {
         path,
         kind,
-        mode: header.mode().map_err(|_| bad(&raw, "no valid mode"))? & 0o7777,
+        mode: header.mode().map_err(|_| bad(raw, "no valid mode"))? & 0o7777,
         uid: field(header.uid(), "an owner beyond 32 bits")?,
         gid: field(header.gid(), "a group beyond 32 bits")?,
         mtime: mtime.unwrap_or_else(|| (header_mtime(header), 0)),
@@ -82,20 +82,15 @@ pub(crate) fn member<R: Read>(member: &mut tar::Entry<'_, R>) -> Result<Member, 
     Ok(Member::Entry(entry))
 }
 
-fn kind(
-    flag: EntryType,
-    raw: &[u8],
-    header: &Header,
-    size: u64,
-    link: Vec<u8>,
-) -> Result<Option<Kind>, BadMember> {
+fn kind(found: &Found) -> Result<Option<Kind>, BadMember> {
+    let (raw, link, size) = (found.path.as_slice(), &found.link, found.size);
     let device = || {
         let number = |field: io::Result<Option<u32>>| field.ok().flatten();
-        number(header.device_major())
-            .zip(number(header.device_minor()))
+        number(found.header.device_major())
+            .zip(number(found.header.device_minor()))
             .ok_or_else(|| bad(raw, "no valid device number"))
     };
-    Ok(Some(match flag {
+    Ok(Some(match found.header.entry_type() {
         EntryType::Directory => Kind::Dir,
         // Before there was a type for directories, a slash told them.
         EntryType::Regular if raw.ends_with(b"/") && size == 0 => Kind::Dir,
@@ -103,8 +98,8 @@ fn kind(
         EntryType::Symlink if link.is_empty() || link.contains(&0) => {
             return Err(bad(raw, "a link that leads nowhere"));
         }
-        EntryType::Symlink => Kind::Symlink { target: link },
-        EntryType::Link => Kind::HardLink { target: clean(&link)? },
+        EntryType::Symlink => Kind::Symlink { target: link.clone() },
+        EntryType::Link => Kind::HardLink { target: clean(link)? },
         EntryType::Char => match device()? {
             (0, 0) => Kind::Whiteout,
             (major, minor) => Kind::Char { major, minor },
@@ -142,30 +137,20 @@ fn mark(path: &[u8], kind: &Kind) -> Result<Option<Member>, BadMember> {
 type Extensions = (Option<(i64, u32)>, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// Time and attributes from the pax header.
-fn extensions<R: Read>(
-    member: &mut tar::Entry<'_, R>,
-    raw: &[u8],
-) -> Result<Extensions, BadMember> {
-    let (mut mtime, mut xattrs) = (None, Vec::new());
-    let Some(records) = member.pax_extensions().map_err(BadMember::Archive)? else {
-        return Ok((mtime, xattrs));
-    };
-    for record in records {
-        let record = record.map_err(BadMember::Archive)?;
-        let (key, value) = (record.key_bytes(), record.value_bytes());
+fn extensions(found: &Found) -> Result<Extensions, BadMember> {
+    let (mut mtime, mut xattrs) = (None, BTreeMap::new());
+    for (key, value) in &found.pax {
         if key.starts_with(b"GNU.sparse.") {
-            return Err(BadMember::Sparse(shown(raw)));
+            return Err(BadMember::Sparse(shown(&found.path)));
         } else if key == b"mtime" {
-            mtime = Some(pax_time(value).ok_or_else(|| bad(raw, "no valid time"))?);
+            mtime = Some(pax_time(value).ok_or_else(|| bad(&found.path, "no valid time"))?);
         } else if let Some(name) = key.strip_prefix(XATTR_PREFIX)
             && keeps_xattr(name)
         {
-            xattrs.retain(|(other, _)| other != name);
-            xattrs.push((name.to_vec(), value.to_vec()));
+            xattrs.insert(name.to_vec(), value.clone());
         }
     }
-    xattrs.sort();
-    Ok((mtime, xattrs))
+    Ok((mtime, xattrs.into_iter().collect()))
 }
 
 /// Seconds, or seconds and a fraction, as pax writes times: `1700000000.25`, `-1.5`.

@@ -35,10 +35,21 @@ pub(crate) fn walk(
 ) -> Result<(), ReadError> {
     let top = open_dir(CWD, root.as_os_str().as_encoded_bytes())
         .map_err(|error| FsError::new("open", root, error))?;
-    Walk { root, rights, links: HashMap::new(), visit }.dir(&top, b"")
+    let mut walk = Walk { root, rights, links: HashMap::new(), visit };
+    walk.top(&top)?;
+    walk.dir(&top, b"")
 }
 
 impl Walk<'_> {
+    /// Of the root only its mark is an entry.
+    fn top(&mut self, top: &OwnedFd) -> Result<(), ReadError> {
+        let found = marks::read(top.as_fd(), b"", self.rights);
+        match found.map_err(self.failed("examine", b""))?.opaque {
+            true => (self.visit)(Entry::opaque_root(), None),
+            false => Ok(()),
+        }
+    }
+
     fn dir(&mut self, dir: &OwnedFd, path: &[u8]) -> Result<(), ReadError> {
         for name in names(dir).map_err(self.failed("read", path))? {
             let here = join(path, &name);

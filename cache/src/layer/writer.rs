@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::dir::DirWriter;
 use super::entry::{Entry, Kind, shown};
+use super::indexed::{Finished, IndexedWriter};
 use super::{Layers, WriteError};
 use crate::db::Form;
 use crate::digest::Digest;
@@ -13,23 +14,69 @@ use crate::id::LayerId;
 
 /// A layer being written. Dropped before [`LayerWriter::finish`], it leaves nothing.
 ///
-/// Entries may come in any order, but are best given in that of [`super::order`]: parents first.
-/// A parent that is not given is made, root's and 0755. An entry replaces an earlier one at its
-/// path; a directory over a directory changes its attributes only.
+/// Entries may come in any order, but are best given in that of [`super::order`], parents first:
+/// another order may cost a second pass. A parent that is not given is made, root's and 0755. An
+/// entry replaces an earlier one at its path; a directory over a directory changes its attributes
+/// only. After an error the layer is good for nothing but being dropped.
 #[derive(Debug)]
 pub struct LayerWriter {
     layers: Layers,
-    folder: PathBuf,
-    sink: DirWriter,
+    folder: Folder,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Directory(DirWriter),
+    Indexed(Box<IndexedWriter>),
+}
+
+/// A folder below `tmp/`, removed with all in it unless it became a layer.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
 }
 
 impl Layers {
     /// Begins a layer in this store's form.
     pub fn begin(&self) -> Result<LayerWriter, WriteError> {
-        let folder = self.inner.root.temporary()?;
-        fs::create_dir(&folder)?;
-        let writer = |sink| LayerWriter { layers: self.clone(), folder: folder.clone(), sink };
-        Ok(writer(DirWriter::create(&folder.join("fs"), self.inner.rights)?))
+        let folder = self.folder()?;
+        let sink = match self.form() {
+            Form::Directory => Sink::Directory(self.directory(&folder)?),
+            Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
+        };
+        Ok(LayerWriter { layers: self.clone(), folder, sink })
+    }
+
+    pub(super) fn folder(&self) -> Result<Folder, FsError> {
+        let path = self.inner.root.temporary()?;
+        fs::create_dir(&path)?;
+        Ok(Folder { path })
+    }
+
+    /// A writer of the directory form in `folder`.
+    pub(super) fn directory(&self, folder: &Folder) -> Result<DirWriter, FsError> {
+        DirWriter::create(&folder.path.join("fs"), self.inner.rights)
+    }
+
+    /// Makes the folder a layer in directory form.
+    pub(super) fn place_directory(
+        &self,
+        folder: &Folder,
+        mut sink: DirWriter,
+        diff_id: Option<Digest>,
+    ) -> Result<LayerId, WriteError> {
+        sink.finish().map_err(|cause| FsError::new("write", &folder.path, cause))?;
+        Ok(self.inner.root.place_layer(&folder.path, Form::Directory, diff_id)?)
+    }
+
+    /// Makes the folder a layer in indexed form.
+    pub(super) fn place_indexed(
+        &self,
+        folder: &Folder,
+        diff_id: Digest,
+    ) -> Result<LayerId, WriteError> {
+        Ok(self.inner.root.place_layer(&folder.path, Form::Erofs, Some(diff_id))?)
     }
 }
 
@@ -38,44 +85,39 @@ impl LayerWriter {
     /// else it is not read.
     pub fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError> {
         entry.check()?;
-        fs::door("write", &self.folder)?;
-        let (empty, needed) = (&mut io::empty(), matches!(entry.kind, Kind::File { size: 1.. }));
-        let done = match data {
-            None if needed => Err(io::Error::other("the file comes without its data")),
-            data => self.sink.add(entry, data.unwrap_or(empty)),
+        fs::door("write", &self.folder.path)?;
+        let empty = &mut io::empty();
+        let done = match (data, &mut self.sink) {
+            (None, _) if matches!(entry.kind, Kind::File { size: 1.. }) => {
+                Err(io::Error::other("the file comes without its data"))
+            }
+            (data, Sink::Directory(sink)) => sink.add(entry, data.unwrap_or(empty)),
+            (data, Sink::Indexed(sink)) => sink.add(entry, data.unwrap_or(empty)),
         };
-        done.map_err(|cause| failed(&entry.path, cause))
-    }
-
-    /// Makes the directory at `path` hide what lower layers have in it, whether or not an entry for
-    /// it comes too.
-    pub(crate) fn opaque(&mut self, path: &[u8]) -> Result<(), WriteError> {
-        self.sink.opaque(path).map_err(|cause| failed(path, cause))
+        done.map_err(|cause| WriteError::Add { path: shown(&entry.path), cause })
     }
 
     /// Makes it a layer of the store.
     pub fn finish(self) -> Result<LayerId, WriteError> {
-        self.end(None)
-    }
-
-    /// The same, for a layer whose archive has the digest `diff_id`.
-    pub(crate) fn finish_as(self, diff_id: &Digest) -> Result<LayerId, WriteError> {
-        self.end(Some(*diff_id))
-    }
-
-    fn end(mut self, diff_id: Option<Digest>) -> Result<LayerId, WriteError> {
-        self.sink.finish().map_err(|cause| FsError::new("write", &self.folder, cause))?;
-        Ok(self.layers.inner.root.place_layer(&self.folder, Form::Directory, diff_id)?)
+        let (layers, folder) = (self.layers, self.folder);
+        let sink = match self.sink {
+            Sink::Directory(sink) => return layers.place_directory(&folder, sink, None),
+            Sink::Indexed(sink) => sink,
+        };
+        let failed = |cause| FsError::new("write", &folder.path, cause);
+        match sink.finish().map_err(failed)? {
+            Finished::Indexed(diff_id) => layers.place_indexed(&folder, diff_id),
+            Finished::Unsupported => {
+                let sink = layers.unpack_tar(&folder).map_err(io::Error::other).map_err(failed)?;
+                layers.place_directory(&folder, sink, None)
+            }
+        }
     }
 }
 
-impl Drop for LayerWriter {
+impl Drop for Folder {
     fn drop(&mut self) {
-        // After `finish` nothing has this name. If it fails, the next process sweeps.
-        let _ = fs::remove_tree(&self.folder);
+        // Once it is a layer, nothing has this name. If it fails, the next process sweeps.
+        let _ = fs::remove_tree(&self.path);
     }
-}
-
-fn failed(path: &[u8], cause: io::Error) -> WriteError {
-    WriteError::Add { path: shown(path), cause }
 }

@@ -149,21 +149,36 @@ pub(super) fn matches(tokens: &[Token], text: &[u8], until: Until) -> bool {
             at += length;
             continue;
         }
-        // The star takes one byte more: a byte within a character matches nothing that follows it.
-        match star {
-            Some((after, from)) if text.get(from).is_some_and(|byte| *byte != b'/') => {
-                star = Some((after, from + 1));
-                token = after;
-                at = from + 1;
-            }
-            _ => return false,
-        }
+        // The star takes more: at least one byte, and as many as it needs for what follows it to
+        // begin. A byte within a character begins nothing.
+        let Some((after, from)) = star else { return false };
+        let Some(next) = next_start(tokens.get(after), text, from) else { return false };
+        star = Some((after, next));
+        token = after;
+        at = next;
     }
 }
 
+/// Where, behind `from` and within its component, the token after a `*` could begin.
+fn next_start(token: Option<&Token>, text: &[u8], from: usize) -> Option<usize> {
+    if matches!(text.get(from), None | Some(b'/')) {
+        return None;
+    }
+    let Some(Token::Literal(literal)) = token else { return Some(from + 1) };
+    let first = *literal.first()?;
+    let rest = &text[from + 1..];
+    let found = rest.iter().position(|byte| *byte == first || *byte == b'/')?;
+    (rest[found] == first).then_some(from + 1 + found)
+}
+
 fn matches_below(tokens: &[Token], text: &[u8], until: Until) -> bool {
+    let first = match tokens.first() {
+        Some(Token::Literal(literal)) => literal.first(),
+        _ => None,
+    };
+    let begins = |start: &usize| first.is_none() || text.get(*start) == first;
     until == Until::Below
-        || component_starts(text).any(|start| matches(tokens, &text[start..], until))
+        || component_starts(text).filter(begins).any(|start| matches(tokens, &text[start..], until))
 }
 
 fn component_starts(text: &[u8]) -> impl Iterator<Item = usize> + '_ {

@@ -62,10 +62,15 @@ impl Selection {
                 continue;
             }
             bytes(&mut text, if top { &one.name } else { &found.path });
+            let twin = match found.node.is_file() && found.node.links > 1 {
+                true => *groups.entry(found.node.identity).or_insert(position),
+                false => position,
+            };
             self.entry(&mut text, found, *file);
-            if found.node.is_file() && found.node.links > 1 {
-                let first = *groups.entry(found.node.identity).or_insert(position);
-                text.extend((first as u64).to_le_bytes());
+            // A name alone is a file as any other, whatever else links to it out of sight.
+            text.push(u8::from(twin != position));
+            if twin != position {
+                text.extend((twin as u64).to_le_bytes());
             }
         }
         let mut hasher = blake3::Hasher::new();

@@ -29,8 +29,6 @@ pub struct Node {
     pub gid: u32,
     /// The length in bytes.
     pub size: u64,
-    /// How much of it is on disk, in bytes: less than `size` where there are holes.
-    pub allocated: u64,
     /// When the bytes changed.
     pub mtime: Time,
     /// When anything about it changed. Nobody can set this one.
@@ -119,7 +117,6 @@ impl Node {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
-            allocated: u64::try_from(stat.st_blocks).unwrap_or_default() * 512,
             mtime: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
             ctime: time(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
             identity: (stat.st_dev as u64, stat.st_ino as u64),

@@ -275,6 +275,11 @@ fn a_digest_sees_what_a_copy_sees() {
             },
             true,
         ),
+        (
+            "a name for it elsewhere",
+            |root| fs::hard_link(root.join("src/a"), root.join("elsewhere")).unwrap(),
+            false,
+        ),
         ("an attribute of a file", |root| xattr(&root.join("src/a"), "user.x", b"1"), true),
         ("an attribute of a directory", |root| xattr(&root.join("src/d"), "user.x", b"1"), true),
     ];

@@ -52,6 +52,9 @@ const CONTEXT: &[&str] = &[
 type Row = (&'static str, &'static str, &'static [&'static str]);
 
 fn check(rows: &[Row]) {
+    if support::skips() {
+        return;
+    }
     let (base, context) = (Disk::new(BASE), Disk::new(CONTEXT));
     for (case, instruction, expected) in rows {
         let layer = run(Some(&base), &context, instruction);
@@ -318,6 +321,9 @@ fn without_a_base_everything_is_new() {
 /// G59, G60 and G61: what comes from a stage keeps its owners, but for the top.
 #[test]
 fn a_stage_keeps_its_owners() {
+    if support::skips() {
+        return;
+    }
     let stage =
         Disk::new(&["0710 100:200 dir/", "0711 101:201 dir/sub/", "0640 102:202 dir/sub/f=f"]);
     let base = Disk::new(&["0750 500:600 dir/"]);
@@ -371,6 +377,34 @@ fn special_files_are_what_an_image_can_hold() {
     assert_eq!(run(None, &context, "COPY sp/h2 /a"), alone);
 }
 
+/// What the real thing makes of the same entries.
+#[test]
+fn a_layer_of_the_store_holds_what_was_copied() {
+    if support::skips() {
+        return;
+    }
+    let root = tempfile::TempDir::new().unwrap();
+    let store = rbuild_cache::Store::open(&root.path().join("store")).unwrap();
+    let (base, context) = (Disk::new(BASE), Disk::new(CONTEXT));
+    std::fs::hard_link(context.path().join("f"), context.path().join("w/f")).unwrap();
+    std::fs::write(context.path().join("a.tar"), archives::sample()).unwrap();
+    let lines =
+        ["COPY . /x/y", "COPY s1 w /dir", "ADD a.tar w /dir/", "COPY --chown=app f /dangling"];
+    for line in lines {
+        let op = copy_op(line);
+        let (memory, _) = support::try_run(Some(&base), &context, &op).unwrap();
+        let mut layer = store.layers().begin().unwrap();
+        support::run_into(&mut layer, Some(&base), &context, &op).unwrap();
+        let layer = layer.finish().unwrap();
+        let blob = store.layers().tar(&layer, None).unwrap();
+        let mut written = support::tar_lines(store.blobs().open(&blob.diff_id).unwrap());
+        let mut expected = memory.lines();
+        written.sort();
+        expected.sort();
+        assert_eq!(written, expected, "{line}");
+    }
+}
+
 /// A later source takes the place of a file that others were linked to.
 #[test]
 fn links_outlive_the_first_name() {
@@ -410,11 +444,11 @@ fn every_copy_starts_from_the_base() {
 
 #[test]
 fn many_files_come_in_order_and_once() {
-    let files: Vec<String> = (0..3000).map(|n| format!("d/{}/{n}={n}", n % 7)).collect();
+    let files: Vec<String> = (0..1200).map(|n| format!("d/{}/{n}={n}", n % 7)).collect();
     let context = Disk::new(&files.iter().map(String::as_str).collect::<Vec<_>>());
     let layer = run(None, &context, "COPY d d /d/");
-    assert_eq!(layer.len(), 3000 + 7 + 1);
-    for n in [0, 1023, 1024, 2999] {
+    assert_eq!(layer.len(), 1200 + 7 + 1);
+    for n in [0, 1023, 1024, 1199] {
         assert!(layer.contains(&format!("f 0644 0:0 d/{}/{n}={n}", n % 7)), "{n}");
     }
 }

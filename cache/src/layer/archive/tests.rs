@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::layer::reader::{Stream, TarReader};
 use crate::layer::unpack::{Member, member};
 
 fn write(entries: &[(Entry, &[u8])]) -> Vec<u8> {
@@ -27,6 +28,7 @@ fn names() -> Vec<Vec<u8>> {
         deep(80),
         "\u{e4}\u{1F980}".as_bytes().to_vec(),
         b"\xff\xfe not utf-8".to_vec(),
+        b"line\nbreak\xff".to_vec(),
     ]
 }
 
@@ -55,14 +57,17 @@ fn what_is_written_is_read_back() {
             } else {
                 (entry.uid, entry.gid) = (3_000_000, 4_000_000_000);
                 entry.mtime = (-3, 0);
-                entry.xattrs = vec![(b"user.\xc3\xa4".to_vec(), b"a=\0b".to_vec())];
+                entry.xattrs = vec![(b"user.\xc3\xa4".to_vec(), b"a\n=\0b".to_vec())];
             }
             let bytes = write(&[(entry.clone(), b"abc")]);
-            let mut archive = tar::Archive::new(bytes.as_slice());
-            let mut members = archive.entries().unwrap();
-            let mut found = members.next().unwrap().unwrap();
-            assert_eq!(member(&mut found).unwrap(), Member::Entry(entry));
-            assert!(members.next().is_none());
+            let mut archive = TarReader::new(Stream(bytes.as_slice()));
+            let found = archive.next().unwrap().unwrap();
+            let mut data = Vec::new();
+            archive.data(&found).read_to_end(&mut data).unwrap();
+            let is_file = matches!(kind, Kind::File { .. });
+            assert_eq!(data, if is_file { b"abc".as_slice() } else { b"" });
+            assert_eq!(member(&found).unwrap(), Member::Entry(entry));
+            assert!(archive.next().unwrap().is_none());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Archives that want out of their layer.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Builds an archive member by member, with names that a decent writer refuses.
@@ -40,8 +42,8 @@ impl Forge {
     }
 
     /// What the archive's layer holds, as lines of its archive.
-    fn lines(self) -> Vec<String> {
-        let fresh = Fresh::new();
+    fn lines(self, form: Form) -> Vec<String> {
+        let fresh = Fresh::of(form);
         let layer = self.import(&fresh).unwrap();
         let mut tar = super::super::archive::TarWriter::new(Vec::new());
         let added = fresh.layers().each(&layer, &mut |entry, body| {
@@ -59,88 +61,133 @@ impl Forge {
 
 #[test]
 fn paths_that_lead_out_are_refused_and_leave_nothing() {
-    let rows = [
-        Forge::default().add(b'0', "../x", "", b"x"),
-        Forge::default().add(b'0', "a/../../x", "", b"x"),
-        Forge::default().add(b'5', "..", "", b""),
-        Forge::default().add(b'1', "x", "../../etc/passwd", b""),
-        Forge::default().add(b'0', "a", "", b"").add(b'0', "a/b", "", b"x"),
-        Forge::default().add(b'2', "l", "/nowhere", b"").add(b'0', "l/b", "", b"x"),
-        Forge::default().add(b'1', "x", "etc/passwd", b""),
-        Forge::default().add(b'5', "d", "", b"").add(b'1', "x", "d", b""),
-        Forge::default().add(b'0', ".wh..", "", b""),
-        Forge::default().add(b'0', ".wh...", "", b""),
-        Forge::default().add(b'0', "a/.wh.", "", b""),
-        Forge::default().pax("GNU.sparse.major", "1").add(b'0', "s", "", b"x"),
-        Forge::default().pax("mtime", "soon").add(b'0', "s", "", b"x"),
-        Forge(vec![7; 5000]),
-    ];
-    for (row, forge) in rows.into_iter().enumerate() {
-        let fresh = Fresh::new();
-        let refused = forge.import(&fresh);
-        assert!(refused.is_err(), "row {row}");
-        assert_eq!(list(&fresh.path().join("tmp")), [""; 0], "row {row}");
-        assert_eq!(list(&fresh.path().join("layers")), [""; 0], "row {row}");
+    for form in FORMS {
+        let rows = [
+            Forge::default().add(b'0', "../x", "", b"x"),
+            Forge::default().add(b'0', "a/../../x", "", b"x"),
+            Forge::default().add(b'5', "..", "", b""),
+            Forge::default().add(b'1', "x", "../../etc/passwd", b""),
+            Forge::default().add(b'0', "a", "", b"").add(b'0', "a/b", "", b"x"),
+            Forge::default().add(b'2', "l", "/nowhere", b"").add(b'0', "l/b", "", b"x"),
+            Forge::default().add(b'1', "x", "etc/passwd", b""),
+            Forge::default().add(b'5', "d", "", b"").add(b'1', "x", "d", b""),
+            Forge::default().add(b'0', ".wh..", "", b""),
+            Forge::default().add(b'0', ".wh...", "", b""),
+            Forge::default().add(b'0', "a/.wh.", "", b""),
+            Forge::default().pax("GNU.sparse.major", "1").add(b'0', "s", "", b"x"),
+            Forge::default().pax("mtime", "soon").add(b'0', "s", "", b"x"),
+            Forge(vec![7; 5000]),
+        ];
+        for (row, forge) in rows.into_iter().enumerate() {
+            let fresh = Fresh::of(form);
+            let refused = forge.import(&fresh);
+            assert!(refused.is_err(), "row {row}");
+            assert_eq!(list(&fresh.path().join("tmp")), [""; 0], "row {row}");
+            assert_eq!(list(&fresh.path().join("layers")), [""; 0], "row {row}");
+        }
     }
 }
 
 #[test]
 fn links_of_the_layer_are_followed_inside_it_only() {
-    let outside = tempfile::tempdir().unwrap();
-    let to = outside.path().to_str().unwrap();
-    let climbing = format!("../../../../../../../../../..{to}");
-    let lines = Forge::default()
-        .add(b'5', &to[1..], "", b"")
-        .add(b'2', "abs", to, b"")
-        .add(b'0', "abs/one", "", b"1")
-        .add(b'2', "up", &climbing, b"")
-        .add(b'0', "up/two", "", b"2")
-        .add(b'1', "up/three", "abs/one", b"")
-        .lines();
-    assert_eq!(list(outside.path()), [""; 0]);
-    for name in ["one", "two", "three"] {
-        let path = format!("{}/{name} ", &to[1..]);
-        assert!(lines.iter().any(|line| line.contains(&path)), "{name}: {lines:?}");
+    for form in FORMS {
+        let outside = tempfile::tempdir().unwrap();
+        let to = outside.path().to_str().unwrap();
+        let climbing = format!("../../../../../../../../../..{to}");
+        let lines = Forge::default()
+            .add(b'5', &to[1..], "", b"")
+            .add(b'2', "abs", to, b"")
+            .add(b'0', "abs/one", "", b"1")
+            .add(b'2', "up", &climbing, b"")
+            .add(b'0', "up/two", "", b"2")
+            .add(b'1', "up/three", "abs/one", b"")
+            .lines(form);
+        assert_eq!(list(outside.path()), [""; 0]);
+        for name in ["one", "two", "three"] {
+            let path = format!("{}/{name} ", &to[1..]);
+            assert!(lines.iter().any(|line| line.contains(&path)), "{name}: {lines:?}");
+        }
     }
 }
 
 #[test]
 fn a_link_at_the_path_itself_is_replaced_not_followed() {
-    let outside = tempfile::NamedTempFile::new().unwrap();
-    let to = outside.path().to_str().unwrap();
-    let lines = Forge::default()
-        .add(b'2', "f", to, b"")
-        .add(b'0', "f", "", b"data")
-        .add(b'2', "d", "/etc", b"")
-        .add(b'5', "d", "", b"")
-        .lines();
-    assert_eq!(fs::read(outside.path()).unwrap(), b"");
-    assert_eq!(lines, ["5 d/ 644 0:0 0", "0 f 644 0:0 0 `data`"]);
+    for form in FORMS {
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        let to = outside.path().to_str().unwrap();
+        let lines = Forge::default()
+            .add(b'2', "f", to, b"")
+            .add(b'0', "f", "", b"data")
+            .add(b'2', "d", "/etc", b"")
+            .add(b'5', "d", "", b"")
+            .lines(form);
+        assert_eq!(fs::read(outside.path()).unwrap(), b"");
+        assert_eq!(lines, ["5 d/ 644 0:0 0", "0 f 644 0:0 0 `data`"]);
+    }
 }
 
 #[test]
 fn absolute_and_dotted_paths_are_taken_from_the_root() {
-    let lines = Forge::default()
-        .add(b'5', "./", "", b"")
-        .add(b'0', "/etc/x", "", b"x")
-        .add(b'0', "./a/../b//c", "", b"c")
-        .lines();
-    let expected =
-        ["5 b/ 755 0:0 0", "0 b/c 644 0:0 0 `c`", "5 etc/ 755 0:0 0", "0 etc/x 644 0:0 0 `x`"];
-    assert_eq!(lines, expected);
+    for form in FORMS {
+        let lines = Forge::default()
+            .add(b'5', "./", "", b"")
+            .add(b'0', "/etc/x", "", b"x")
+            .add(b'0', "./a/../b//c", "", b"c")
+            .lines(form);
+        let expected =
+            ["5 b/ 755 0:0 0", "0 b/c 644 0:0 0 `c`", "5 etc/ 755 0:0 0", "0 etc/x 644 0:0 0 `x`"];
+        assert_eq!(lines, expected);
+    }
 }
 
 #[test]
 fn marks_of_overlayfs_and_aufs_do_not_come_in() {
-    let lines = Forge::default()
-        .pax("SCHILY.xattr.trusted.overlay.redirect", "/etc")
-        .add(b'5', "d", "", b"")
-        .pax("SCHILY.xattr.user.overlay.opaque", "y")
-        .add(b'5', "e", "", b"")
-        .add(b'0', ".wh..wh.aufs", "", b"")
-        .add(b'0', ".wh..wh.plnk/1.2", "", b"")
-        .add(b'g', "global", "", b"18 path=elsewhere\n")
-        .add(b'3', "null", "", b"")
-        .lines();
-    assert_eq!(lines, ["5 d/ 644 0:0 0", "5 e/ 644 0:0 0", "3 null 644 0:0 0"]);
+    for form in FORMS {
+        let lines = Forge::default()
+            .pax("SCHILY.xattr.trusted.overlay.redirect", "/etc")
+            .add(b'5', "d", "", b"")
+            .pax("SCHILY.xattr.user.overlay.opaque", "y")
+            .add(b'5', "e", "", b"")
+            .add(b'0', ".wh..wh.aufs", "", b"")
+            .add(b'0', ".wh..wh.plnk/1.2", "", b"")
+            .add(b'g', "global", "", b"18 path=elsewhere\n")
+            .add(b'3', "null", "", b"")
+            .lines(form);
+        assert_eq!(lines, ["5 d/ 644 0:0 0", "5 e/ 644 0:0 0", "3 null 644 0:0 0"]);
+    }
+}
+
+/// Names that lead to a place outside, in whatever way, mixed with harmless ones.
+fn names(outside: &str) -> impl Strategy<Value = String> {
+    let climbing = format!("../../../../../../../../..{outside}");
+    let names = ["a", "b", "a/b", "b/a/b", "/a", "..", "../a", "a/../../b", "./", "", ".wh.a"];
+    let names: Vec<String> =
+        names.into_iter().map(str::to_owned).chain([outside.to_owned(), climbing]).collect();
+    prop::sample::select(names)
+}
+
+#[test]
+fn no_archive_reaches_a_place_outside() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = outside.path().to_str().unwrap();
+    let flags = prop::sample::select(b"0125".to_vec());
+    let member = (flags, names(place), names(place));
+    let default = ProptestConfig::default();
+    let config = ProptestConfig { cases: default.cases / 4, failure_persistence: None, ..default };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let fresh = FORMS.map(Fresh::of);
+    let checked = runner.run(&prop::collection::vec(member, 1..12), |members| {
+        for fresh in &fresh {
+            let mut forge = Forge::default();
+            for (flag, path, link) in &members {
+                let data: &[u8] = if *flag == b'0' { b"data" } else { b"" };
+                forge = forge.add(*flag, path, link, data);
+            }
+            // Whether it is taken or refused is not the question.
+            let _ = forge.import(fresh);
+            prop_assert_eq!(list(outside.path()), [""; 0]);
+        }
+        Ok(())
+    });
+    checked.unwrap();
 }

@@ -7,6 +7,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::*;
 
+/// Every test is for both.
+pub(super) const FORMS: [Form; 2] = [Form::Directory, Form::Erofs];
+
 /// A store of its own in a temporary folder.
 pub(super) struct Fresh {
     store: Store,
@@ -14,9 +17,11 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn new() -> Fresh {
+    pub(super) fn of(form: Form) -> Fresh {
         let folder = tempfile::tempdir().unwrap();
-        Fresh { store: Store::open(&folder.path().join("store")).unwrap(), folder }
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        store.layers().inner.form.set(form).unwrap();
+        Fresh { store, folder }
     }
 
     pub(super) fn path(&self) -> std::path::PathBuf {
@@ -100,6 +105,10 @@ fn tar_line(member: &mut tar::Entry<'_, &[u8]>) -> String {
 
 /// Gives this thread, and those which it starts, mounts of their own.
 pub(super) fn private_mounts() {
+    thread_local!(static DONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    if DONE.replace(true) {
+        return;
+    }
     #[expect(
         deprecated,
         reason = "the new name is unsafe for descriptors only, and none are unshared"

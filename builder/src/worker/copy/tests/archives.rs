@@ -50,6 +50,9 @@ fn archive(lines: &[&str]) -> Vec<u8> {
 type Row = (&'static str, &'static [&'static str], &'static str, &'static [&'static str]);
 
 fn check(rows: &[Row]) {
+    if support::skips() {
+        return;
+    }
     let base = Disk::new(BASE);
     for (case, members, dest, expected) in rows {
         assert_eq!(add(Some(&base), &archive(members), dest), *expected, "{case}");
@@ -63,6 +66,19 @@ const MEMBERS: &[&str] = &[
     "0777 5:5 ln->sub/f",
     "0640 23:24 hl=>sub/f",
 ];
+
+/// Directories, files, links of both kinds, a name twice.
+pub fn sample() -> Vec<u8> {
+    archive(&[
+        "0750 21:22 sub/",
+        "0640 23:24 sub/f=hello",
+        "0600 1:1 etc/dnf/x=x",
+        "0777 5:5 ln->sub/f",
+        "0640 23:24 twin=>sub/f",
+        "0600 1:1 a=one",
+        "0644 1:1 a=two",
+    ])
+}
 
 #[test]
 fn members_go_below_the_destination() {

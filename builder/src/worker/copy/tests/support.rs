@@ -14,6 +14,16 @@ use super::*;
 /// The time of what a copy makes itself.
 pub const NOW: (i64, u32) = (1_500_000_000, 5);
 
+/// Whether to skip a test that gives files to other users, which only root can.
+pub fn skips() -> bool {
+    let skips = !rustix::process::geteuid().is_root();
+    assert!(!skips || std::env::var_os("CI").is_none(), "this test has to run as root");
+    if skips {
+        eprintln!("skipped: only root can give files away");
+    }
+    skips
+}
+
 /// A directory made from lines: `[mode] [uid:gid] path=text`, `path/`, `path->target`.
 pub struct Disk(TempDir);
 
@@ -58,7 +68,7 @@ fn make(root: &Path, line: &str) {
         self::mode(&at, bits);
     }
     if let Some((uid, gid)) = owner {
-        std::os::unix::fs::lchown(&at, Some(uid), Some(gid)).expect("these tests run as root");
+        std::os::unix::fs::lchown(&at, Some(uid), Some(gid)).expect("`skips` is asked before");
     }
 }
 
@@ -174,12 +184,24 @@ pub fn copy_op(line: &str) -> Instruction {
     Instruction { op, selectors }
 }
 
-/// Carries out an instruction.
+/// Carries out an instruction, in memory.
 pub fn try_run(
     base: Option<&Disk>,
     context: &Disk,
     instruction: &Instruction,
 ) -> Result<(Memory, Copied), CopyError> {
+    let mut memory = Memory::default();
+    let copied = run_into(&mut memory, base, context, instruction)?;
+    Ok((memory, copied))
+}
+
+/// Carries out an instruction.
+pub fn run_into(
+    sink: &mut dyn Sink,
+    base: Option<&Disk>,
+    context: &Disk,
+    instruction: &Instruction,
+) -> Result<Copied, CopyError> {
     let Instruction { op, selectors } = instruction;
     let owners = if op.keep_owner { Owners::Kept } else { Owners::Root };
     let tree = Tree::open(context.path(), owners, None).unwrap();
@@ -189,10 +211,8 @@ pub fn try_run(
         selection
     };
     let selections: Vec<Arc<Selection>> = selectors.iter().map(select).collect();
-    let mut memory = Memory::default();
     let base = base.map(Disk::path);
-    let copied = copy(&Copy { op, base, selections: &selections, time: NOW }, &mut memory)?;
-    Ok((memory, copied))
+    copy(&Copy { op, base, selections: &selections, time: NOW }, sink)
 }
 
 /// What the layer holds, or the error as one line.
@@ -204,6 +224,31 @@ pub fn run(base: Option<&Disk>, context: &Disk, line: &str) -> Vec<String> {
         }
         Err(error) => vec![format!("error: {error}")],
     }
+}
+
+/// The lines of a layer's archive, in the form of [`Memory::lines`].
+pub fn tar_lines(archive: impl Read) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    archive.entries().unwrap().map(|entry| tar_line(&mut entry.unwrap())).collect()
+}
+
+fn tar_line(entry: &mut tar::Entry<'_, impl Read>) -> String {
+    let path = entry.path_bytes().into_owned();
+    let path = path.strip_suffix(b"/").unwrap_or(&path);
+    let link = entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
+    let kind = match entry.header().entry_type() {
+        tar::EntryType::Directory => Kind::Dir,
+        tar::EntryType::Symlink => Kind::Symlink { target: link },
+        tar::EntryType::Link => Kind::HardLink { target: link },
+        tar::EntryType::Regular => Kind::File { size: entry.size() },
+        other => panic!("{other:?}"),
+    };
+    let mut written = Entry::new(path, kind, entry.header().mode().unwrap());
+    written.uid = entry.header().uid().unwrap().try_into().unwrap();
+    written.gid = entry.header().gid().unwrap().try_into().unwrap();
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).unwrap();
+    line(&written, &bytes)
 }
 
 /// The lines after `ADD` of an archive in the context.

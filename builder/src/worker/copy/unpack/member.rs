@@ -61,7 +61,11 @@ impl Member {
         if path.is_empty() {
             return Ok(None);
         }
-        let (mtime, xattrs) = extensions(entry).map_err(|error| bad(&error.to_string()))?;
+        let Extensions { mtime, xattrs, sparse } =
+            extensions(entry).map_err(|error| bad(&error.to_string()))?;
+        if sparse {
+            return Err(bad("the pax form of a sparse file, which is not supported"));
+        }
         let content = content(flag, &raw, entry).map_err(bad)?;
         let header = entry.header();
         let number = |field: io::Result<u64>| field.ok().and_then(|id| u32::try_from(id).ok());
@@ -110,21 +114,31 @@ fn content(
     })
 }
 
-/// The time to the nanosecond and the attributes, from the pax header.
-fn extensions(entry: &mut Entry<'_, impl Read>) -> io::Result<(Option<(i64, u32)>, Xattrs)> {
-    let (mut mtime, mut xattrs) = (None, Xattrs::new());
-    let Some(records) = entry.pax_extensions()? else { return Ok((mtime, xattrs)) };
+/// What the pax header adds.
+#[derive(Default)]
+struct Extensions {
+    /// To the nanosecond.
+    mtime: Option<(i64, u32)>,
+    xattrs: Xattrs,
+    /// The bytes that follow begin with a map of the file's holes.
+    sparse: bool,
+}
+
+fn extensions(entry: &mut Entry<'_, impl Read>) -> io::Result<Extensions> {
+    let mut found = Extensions::default();
+    let Some(records) = entry.pax_extensions()? else { return Ok(found) };
     for record in records {
         let record = record?;
         let Ok(key) = record.key() else { continue };
         if key == "mtime" {
-            mtime = record.value().ok().and_then(time);
+            found.mtime = record.value().ok().and_then(time);
         } else if let Some(name) = key.strip_prefix(XATTR).filter(|n| keeps_xattr(n.as_bytes())) {
-            xattrs.push((name.into(), record.value_bytes().to_vec()));
+            found.xattrs.push((name.into(), record.value_bytes().to_vec()));
         }
+        found.sparse |= key.starts_with("GNU.sparse.");
     }
-    xattrs.sort();
-    Ok((mtime, xattrs))
+    found.xattrs.sort();
+    Ok(found)
 }
 
 /// `1700000000.123456789`

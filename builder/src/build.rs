@@ -1,0 +1,144 @@
+//! One build from top to bottom. Read this first: one call an arrow of the diagram in
+//! ARCHITECTURE.md, one error type a call.
+
+mod error;
+mod output;
+
+use rbuild_cache::Digest;
+use rbuild_frontend::ast::Ast;
+use rbuild_frontend::diagnostic::{Diagnostic, Severity};
+use rbuild_frontend::lower::{Lowered, lower};
+use rbuild_frontend::parser::parse;
+use rbuild_frontend::source::Source;
+use rbuild_frontend::stage::{Bases, StageGraph, stages};
+use rbuild_solver::solve::{self, Limits};
+
+use crate::cli::Session;
+use crate::options::{BuildOptions, Pull};
+use crate::progress::Progress;
+use crate::sandbox::Sandbox;
+use crate::source::context::BuildContext;
+use crate::source::image::Policy;
+use crate::source::images::Images;
+use crate::worker::logs::Logs;
+use crate::worker::{BuildWorker, Known};
+
+pub use error::BuildError;
+use output::Finished;
+
+/// What came of a build.
+#[derive(Debug)]
+pub struct Built {
+    /// The image's id: the digest of its config.
+    pub id: Digest,
+}
+
+/// Builds what `options` say.
+pub fn build(
+    options: &BuildOptions,
+    session: &Session,
+    progress: &Progress,
+) -> Result<Built, BuildError> {
+    let context = open_context(options, progress)?;
+    let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
+    let ast = read(&source, progress)?;
+    let graph = stages(&ast, &source, &options.frontend)
+        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
+    let images = Images::open(session, progress)?;
+    let bases = resolve(&graph, &images, options, session, &source, progress)?;
+    let lowered = lower(&graph, &bases, &options.frontend)
+        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
+    warn(&lowered.warnings, &source, progress);
+    let finished = run(&lowered, options, session, &context, &images, &source, progress)?;
+    finished.write(options, session, &images, progress)
+}
+
+fn open_context(options: &BuildOptions, progress: &Progress) -> Result<BuildContext, BuildError> {
+    let phase = progress.phase("[internal] load build definition");
+    let context =
+        BuildContext::open(&options.context, options.file.as_deref(), &mut std::io::stdin())?;
+    phase.done();
+    Ok(context)
+}
+
+/// Reads the Dockerfile; shows its warnings, fails on its errors.
+fn read(source: &Source, progress: &Progress) -> Result<Ast, BuildError> {
+    let parsed = parse(source);
+    let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+    if parsed.diagnostics.iter().any(|diagnostic| is_error(&diagnostic)) {
+        return Err(BuildError::dockerfile(&parsed.diagnostics, source));
+    }
+    warn(&parsed.diagnostics, source, progress);
+    Ok(parsed.ast)
+}
+
+/// Finds the digests and configs of all images that the target needs. A base can ask for more by
+/// its ONBUILD instructions, so this goes on until nothing is missing.
+fn resolve(
+    graph: &StageGraph,
+    images: &Images,
+    options: &BuildOptions,
+    session: &Session,
+    source: &Source,
+    progress: &Progress,
+) -> Result<Bases, BuildError> {
+    let mut bases = Bases::default();
+    loop {
+        let missing = graph
+            .bases(&bases)
+            .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, source))?;
+        if missing.is_empty() {
+            return Ok(bases);
+        }
+        let policy = match options.pull {
+            Pull::Always => Policy::Pull,
+            Pull::Missing => Policy::PreferLocal,
+        };
+        let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
+        for (request, resolved) in missing.into_iter().zip(resolved) {
+            let resolved = resolved.map_err(|error| BuildError::base(&request, error, source))?;
+            bases.insert((request.reference, request.platform), resolved);
+        }
+    }
+}
+
+/// Runs the graph.
+fn run(
+    lowered: &Lowered,
+    options: &BuildOptions,
+    session: &Session,
+    context: &BuildContext,
+    images: &Images,
+    source: &Source,
+    progress: &Progress,
+) -> Result<Finished, BuildError> {
+    let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
+    progress.graph(&lowered.graph);
+    let sandbox = Sandbox::start(&session.isolation)?;
+    let worker = BuildWorker {
+        store: &session.store,
+        sandbox: &sandbox,
+        images,
+        context,
+        stats: session.store.stat_cache(&context.root)?,
+        logs: Logs::new(&session.store, progress),
+        extra_hosts: options.extra_hosts.clone(),
+        epoch: options.frontend.epoch,
+        known: Known::default(),
+    };
+    let limits = Limits { jobs: options.jobs };
+    let events = |event| progress.event(&event);
+    let mut results =
+        solve::solve(&lowered.graph, &[target], &worker, limits, &session.cancel, &events)
+            .map_err(|error| BuildError::step(error, &lowered.graph, source))?;
+    if let Err(error) = worker.stats.save() {
+        progress.notice(&format!("the next build has to read the context again: {error}"));
+    }
+    Ok(Finished::new(lowered, target, results.remove(0)))
+}
+
+fn warn(warnings: &[Diagnostic], source: &Source, progress: &Progress) {
+    for warning in warnings {
+        progress.warning(&error::render(std::slice::from_ref(warning), source));
+    }
+}

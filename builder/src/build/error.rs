@@ -1,0 +1,145 @@
+//! Why a build failed, and how it is told: with the Dockerfile's line, the last output, and what
+//! to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use rbuild_frontend::diagnostic::{self, Diagnostic};
+use rbuild_frontend::source::Source;
+use rbuild_frontend::stage::BaseRequest;
+use rbuild_solver::graph::Graph;
+use rbuild_solver::solve::SolveError;
+
+use crate::cli::Failure;
+use crate::exit::Exit;
+use crate::export::{AssembleError, FilesError, LayoutError};
+use crate::progress;
+use crate::source::context::ContextError;
+use crate::source::images::ImagesError;
+use crate::worker::WorkError;
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile, or a step that it asks for.
+    #[error("{report}")]
+    Reported {
+        /// Everything there is to say.
+        report: String,
+        /// What is at fault.
+        exit: Exit,
+    },
+    /// The build context.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// A base, or a push.
+    #[error(transparent)]
+    Image(#[from] ImagesError),
+    /// The image could not be put together.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// An archive could not be written.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The files of the image could not be written.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The store could not be used.
+    #[error(transparent)]
+    Store(#[from] rbuild_cache::FsError),
+    /// The image could not be named.
+    #[error("cannot name the image in the store")]
+    Tag(#[from] rbuild_cache::ImageError),
+    /// A file of settings.
+    #[error(transparent)]
+    Config(#[from] crate::registry::config::ConfigError),
+    /// The sandbox could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
+    /// A file that was asked for could not be written.
+    #[error("cannot write `{}`", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The user ended the build.
+    #[error("the build was interrupted")]
+    Interrupted,
+}
+
+impl BuildError {
+    /// Errors of the Dockerfile.
+    pub fn dockerfile(diagnostics: &[Diagnostic], source: &Source) -> BuildError {
+        BuildError::Reported { report: render(diagnostics, source), exit: Exit::Build }
+    }
+
+    /// A base that could not be resolved.
+    pub fn base(request: &BaseRequest, error: ImagesError, source: &Source) -> BuildError {
+        let message = format!("cannot use `{}` as a base: {error}", request.reference);
+        let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
+        diagnostic.notes.extend(causes(&error));
+        diagnostic.help = error.help();
+        BuildError::Reported { report: render(&[diagnostic], source), exit: error.exit() }
+    }
+
+    /// A step that failed.
+    pub fn step(error: SolveError<WorkError>, graph: &Graph, source: &Source) -> BuildError {
+        let SolveError::Step { vertex, error } = error else { return BuildError::Interrupted };
+        let origin = &graph.vertex(vertex).origin;
+        let message = match &error {
+            WorkError::Exited { .. } => format!("`{}` {error}", origin.title),
+            _ => error.to_string(),
+        };
+        let exit = error.exit();
+        let span = origin.span.clone().unwrap_or_default();
+        let mut diagnostic = Diagnostic::error("step", span, message);
+        diagnostic.notes.extend(causes(&error));
+        diagnostic.help = error.help();
+        let mut report = render(&[diagnostic], source);
+        if let WorkError::Exited { log, tail, .. } = error {
+            report.push_str(&output(log, &tail));
+        }
+        BuildError::Reported { report, exit }
+    }
+
+    /// What is printed, and the exit code.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            BuildError::Reported { report, exit } => Failure::rendered(exit, report),
+            BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
+            BuildError::Context(ref error) => Failure::new(Exit::Build, error, None),
+            BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
+            ref error => Failure::new(Exit::Machine, error, None),
+        }
+    }
+}
+
+/// The last lines of a step, and where the others are.
+fn output(log: Option<PathBuf>, tail: &[String]) -> String {
+    let mut text = String::new();
+    if !tail.is_empty() {
+        text.push_str("\nthe last lines of its output:\n");
+        tail.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
+    if let Some(log) = log {
+        text.push_str(&format!("\nwhole output: {}\n", log.display()));
+    }
+    text
+}
+
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(format!("because: {error}"));
+        cause = error.source();
+    }
+    causes
+}
+
+/// Diagnostics as they are shown on standard error.
+pub fn render(diagnostics: &[Diagnostic], source: &Source) -> String {
+    diagnostic::render(diagnostics, source, progress::color())
+}

@@ -1,0 +1,235 @@
+//! `rbuild images`, `tag`, `rmi`, `inspect`, `history`: what is in the store.
+
+use jiff::{SpanRound, Timestamp, Unit};
+use serde_json::{Value, json};
+
+use super::help::print;
+use super::session::{Failure, Session};
+use super::table::table;
+use crate::exit::Exit;
+use crate::progress::size;
+use crate::registry::reference::Reference;
+use crate::source::stored::{self, StoredImage};
+
+/// Flags of `rbuild images`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only print ids
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print whole ids
+    #[arg(long)]
+    no_trunc: bool,
+}
+
+/// Flags of `rbuild tag`.
+#[derive(Debug, clap::Args)]
+pub struct TagArgs {
+    /// The image, by name or id
+    image: String,
+    /// Its new name
+    name: String,
+}
+
+/// Flags of `rbuild rmi`.
+#[derive(Debug, clap::Args)]
+pub struct RmiArgs {
+    /// The images, by name; by id, all its names are taken
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+/// Flags of `rbuild inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// The images, by name or id
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+/// Flags of `rbuild history`.
+#[derive(Debug, clap::Args)]
+pub struct HistoryArgs {
+    /// The image, by name or id
+    image: String,
+    /// Print whole lines
+    #[arg(long)]
+    no_trunc: bool,
+}
+
+/// `rbuild images`
+pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+    let session = Session::open()?;
+    let mut rows = Vec::new();
+    for (name, image) in stored::all(&session.store).map_err(failure)? {
+        let id = id(&image, args.no_trunc);
+        if args.quiet {
+            rows.push(vec![id]);
+            continue;
+        }
+        let (repository, tag) = split(&name);
+        let bytes = image.layers.iter().map(|layer| layer.size).sum();
+        rows.push(vec![repository, tag, id, age(image.config.created.as_deref()), size(bytes)]);
+    }
+    if args.quiet {
+        rows.dedup();
+        print(&rows.iter().map(|row| format!("{}\n", row[0])).collect::<String>());
+    } else {
+        print(&table(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows));
+    }
+    Ok(Exit::Success)
+}
+
+/// `rbuild tag`
+pub fn tag(args: &TagArgs) -> Result<Exit, Failure> {
+    let name = args.name.parse::<Reference>().map_err(Failure::usage)?;
+    let session = Session::open()?;
+    let image = stored::find(&session.store, &args.image).map_err(failure)?;
+    session
+        .store
+        .images()
+        .tag(&name.canonical(), &image.descriptor)
+        .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
+    Ok(Exit::Success)
+}
+
+/// `rbuild rmi`
+pub fn rmi(args: &RmiArgs) -> Result<Exit, Failure> {
+    let session = Session::open()?;
+    for text in &args.images {
+        for name in names(&session, text)? {
+            session
+                .store
+                .images()
+                .untag(&name)
+                .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
+            print(&format!("Untagged: {}\n", familiar(&name)));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// The names that `rmi` takes away: the one that was given, or all of an id.
+fn names(session: &Session, text: &str) -> Result<Vec<String>, Failure> {
+    let image = stored::find(&session.store, text).map_err(failure)?;
+    let all = stored::all(&session.store).map_err(failure)?;
+    let given = text.parse::<Reference>().ok().map(|reference| reference.canonical());
+    if let Some(given) = given.filter(|given| all.iter().any(|(name, _)| name == given)) {
+        return Ok(vec![given]);
+    }
+    let id = image.config_descriptor.digest;
+    let same = all.into_iter().filter(|(_, other)| other.config_descriptor.digest == id);
+    Ok(same.map(|(name, _)| name).collect())
+}
+
+/// `rbuild inspect`
+pub fn inspect(args: &InspectArgs) -> Result<Exit, Failure> {
+    let session = Session::open()?;
+    let images = args.images.iter().map(|text| inspected(&session, text));
+    let images = images.collect::<Result<Vec<Value>, Failure>>()?;
+    print(&format!("{:#}\n", Value::Array(images)));
+    Ok(Exit::Success)
+}
+
+/// The fields that `docker image inspect` prints, and the manifest.
+fn inspected(session: &Session, text: &str) -> Result<Value, Failure> {
+    let image = stored::find(&session.store, text).map_err(failure)?;
+    let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let config = parse(&image.config_bytes);
+    let bytes: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    Ok(json!({
+        "Id": image.config_descriptor.digest,
+        "RepoTags": names_of(session, &image)?,
+        "Created": config["created"],
+        "Author": config["author"].as_str().unwrap_or_default(),
+        "Architecture": config["architecture"],
+        "Variant": config["variant"].as_str().unwrap_or_default(),
+        "Os": config["os"],
+        "Size": bytes,
+        "Config": config["config"],
+        "RootFS": { "Type": "layers", "Layers": config["rootfs"]["diff_ids"] },
+        "Descriptor": image.descriptor,
+        "Manifest": parse(&image.manifest),
+    }))
+}
+
+fn names_of(session: &Session, image: &StoredImage) -> Result<Vec<String>, Failure> {
+    let id = image.config_descriptor.digest;
+    let all = stored::all(&session.store).map_err(failure)?;
+    let same = all.into_iter().filter(|(_, other)| other.config_descriptor.digest == id);
+    Ok(same.map(|(name, _)| familiar(&name)).collect())
+}
+
+/// `rbuild history`
+pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
+    let session = Session::open()?;
+    let image = stored::find(&session.store, &args.image).map_err(failure)?;
+    let mut sizes = image.layers.iter().map(|layer| layer.size);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for entry in &image.config.history {
+        let bytes = if entry.empty_layer { 0 } else { sizes.next().unwrap_or(0) };
+        let by = match args.no_trunc {
+            true => entry.created_by.clone(),
+            false => shortened(&entry.created_by, 60),
+        };
+        rows.push(vec![age(entry.created.as_deref()), by, size(bytes), entry.comment.clone()]);
+    }
+    rows.reverse();
+    print(&table(&["CREATED", "CREATED BY", "SIZE", "COMMENT"], &rows));
+    Ok(Exit::Success)
+}
+
+/// An error of the store's images, told with what to do.
+pub fn failure(error: stored::StoredError) -> Failure {
+    Failure::new(Exit::Machine, &error, error.help())
+}
+
+fn id(image: &StoredImage, whole: bool) -> String {
+    let digest = image.config_descriptor.digest;
+    if whole { digest.to_string() } else { digest.hex()[..12].to_owned() }
+}
+
+fn familiar(name: &str) -> String {
+    name.parse::<Reference>().map_or_else(|_| name.to_owned(), |reference| reference.familiar())
+}
+
+fn split(name: &str) -> (String, String) {
+    match name.parse::<Reference>() {
+        Ok(reference) => {
+            let tag = reference.tag.unwrap_or_else(|| "<none>".to_owned());
+            (reference.repository.familiar(), tag)
+        }
+        Err(_) => (name.to_owned(), "<none>".to_owned()),
+    }
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    let line = text.replace(['\n', '\t'], " ");
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// How long ago, in its largest unit.
+fn age(created: Option<&str>) -> String {
+    let since = created
+        .and_then(|text| text.parse::<Timestamp>().ok())
+        .and_then(|time| Timestamp::now().since(time).ok())
+        .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour)).ok());
+    let Some(span) = since else { return "unknown".to_owned() };
+    let hours = span.get_hours();
+    match (hours, span.get_minutes(), span.get_seconds()) {
+        (0, 0, seconds) => plural(i64::from(seconds.max(0)), "second"),
+        (0, minutes, _) => plural(minutes, "minute"),
+        (..48, ..) => plural(i64::from(hours), "hour"),
+        (..1440, ..) => plural(i64::from(hours / 24), "day"),
+        (..17520, ..) => plural(i64::from(hours / 720), "month"),
+        _ => plural(i64::from(hours / 8760), "year"),
+    }
+}
+
+fn plural(count: impl Into<i64>, unit: &str) -> String {
+    let count = count.into();
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,158 @@
+//! What every subcommand that touches the store begins with, and how all of them fail.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use rbuild_cache::{OpenError, Store};
+use rbuild_solver::worker::Cancel;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Exit;
+use crate::sandbox::{self, Isolation};
+
+/// The isolation, the store and the runtime of one call.
+pub struct Session {
+    /// What the process got from the kernel.
+    pub isolation: Isolation,
+    /// The store.
+    pub store: Store,
+    /// Where registry I/O runs.
+    pub runtime: Runtime,
+    /// Set when the user ends the call.
+    pub cancel: Cancel,
+}
+
+/// Why a call ended early: the exit code, and everything that is printed.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the program ends.
+    pub exit: Exit,
+    report: String,
+}
+
+impl Session {
+    /// Enters the isolation and opens the store. Has to come before any thread is started.
+    pub fn open() -> Result<Session, Failure> {
+        let isolation = sandbox::enter().map_err(|error| {
+            Failure::new(Exit::Machine, &error, error.help().map(str::to_owned))
+        })?;
+        let store = Store::open(&store_root(&isolation)?)
+            .map_err(|error| Failure::new(Exit::Machine, &error, store_help(&error)))?;
+        let runtime = runtime()?;
+        let cancel = Cancel::new();
+        runtime.spawn(watch_signals(cancel.clone()));
+        Ok(Session { isolation, store, runtime, cancel })
+    }
+
+    /// What the user should know before anything starts.
+    pub fn notices(&self) -> impl Iterator<Item = String> + '_ {
+        self.isolation.notices.iter().cloned().chain(self.store.warnings())
+    }
+}
+
+/// Where registry I/O runs.
+pub fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Machine, &error, None))
+}
+
+/// Where the store is: `RBUILD_ROOT`, `/var/lib/rbuild` for root, the XDG data folder for others
+/// (XDG Base Directory Specification, `XDG_DATA_HOME`).
+fn store_root(isolation: &Isolation) -> Result<PathBuf, Failure> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (set("RBUILD_ROOT"), isolation.rootless) {
+        (Some(root), _) => return Ok(PathBuf::from(root)),
+        (None, false) => return Ok(PathBuf::from("/var/lib/rbuild")),
+        (None, true) => {}
+    }
+    match (set("XDG_DATA_HOME"), set("HOME")) {
+        (Some(data), _) => Ok(PathBuf::from(data).join("rbuild")),
+        (None, Some(home)) => Ok(PathBuf::from(home).join(".local/share/rbuild")),
+        (None, None) => Err(Failure::usage_text(
+            "it cannot be told where the store is: neither RBUILD_ROOT nor HOME is set",
+            "set RBUILD_ROOT to a folder of yours",
+        )),
+    }
+}
+
+fn store_help(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::NotAStore { .. } | OpenError::Format { .. } => {
+            Some("set RBUILD_ROOT to another folder".to_owned())
+        }
+        OpenError::Index(_) | OpenError::Disk(_) => None,
+    }
+}
+
+/// The first Ctrl-C ends the build in order; the second one ends the process.
+async fn watch_signals(cancel: Cancel) {
+    let listen = |kind| signal(kind).ok();
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut terminate = listen(SignalKind::terminate());
+    let mut hangup = listen(SignalKind::hangup());
+    loop {
+        tokio::select! {
+            Some(()) = async { interrupt.as_mut()?.recv().await } => {}
+            Some(()) = async { terminate.as_mut()?.recv().await } => {}
+            Some(()) = async { hangup.as_mut()?.recv().await } => {}
+            else => return,
+        }
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        cancel.cancel();
+    }
+}
+
+impl From<crate::registry::config::ConfigError> for Failure {
+    fn from(error: crate::registry::config::ConfigError) -> Failure {
+        Failure::new(Exit::Usage, &error, None)
+    }
+}
+
+impl Failure {
+    /// An error, what caused it, and what to do.
+    pub fn new(exit: Exit, error: &dyn Error, help: Option<String>) -> Failure {
+        let mut report = String::new();
+        let _ = writeln!(report, "error: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = writeln!(report, "  because: {error}");
+            cause = error.source();
+        }
+        if let Some(help) = help {
+            let _ = writeln!(report, "help: {help}");
+        }
+        Failure { exit, report }
+    }
+
+    /// A call that cannot be understood.
+    pub fn usage(error: impl Error) -> Failure {
+        Failure::new(Exit::Usage, &error, None)
+    }
+
+    /// A call that cannot be understood, in words.
+    pub fn usage_text(message: &str, help: &str) -> Failure {
+        Failure { exit: Exit::Usage, report: format!("error: {message}\nhelp: {help}\n") }
+    }
+
+    /// A report that is written already.
+    pub fn rendered(exit: Exit, report: String) -> Failure {
+        Failure { exit, report }
+    }
+
+    /// The same, ending the program in another way.
+    pub fn ending_with(self, exit: Exit) -> Failure {
+        Failure { exit, ..self }
+    }
+
+    /// What is printed.
+    pub fn report(&self) -> &str {
+        &self.report
+    }
+}

@@ -1,0 +1,102 @@
+//! Why an op could not be carried out.
+
+use std::path::PathBuf;
+
+use rbuild_cache::ClaimError;
+use rbuild_cache::layer::{MountError, ReadError, WriteError};
+use rbuild_cache::tree::{DigestError, OpenError, SelectError};
+
+use super::copy::CopyError;
+use crate::exit;
+use crate::sandbox::{Exit, SandboxError};
+use crate::source::images::ImagesError;
+
+/// Why an op could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The process ran and did not end well.
+    #[error("{}", ended(*exit))]
+    Exited {
+        /// How it ended.
+        exit: Exit,
+        /// Where its whole output is.
+        log: Option<PathBuf>,
+        /// The end of its output.
+        tail: Vec<String>,
+    },
+    /// The process could not be run.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Something to be copied is not there, or may not be copied.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A base could not be fetched.
+    #[error(transparent)]
+    Image(#[from] ImagesError),
+    /// What is to be copied could not be read.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// A tree could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could not show a snapshot.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The lock of a key could not be had.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+}
+
+fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(9) => "was killed (signal 9, SIGKILL)".to_owned(),
+        Exit::Signal(11) => "crashed (signal 11, SIGSEGV)".to_owned(),
+        Exit::Signal(signal) => format!("was ended by signal {signal}"),
+    }
+}
+
+impl WorkError {
+    /// Whether the Dockerfile or its files are at fault, or the machine is.
+    pub fn exit(&self) -> exit::Exit {
+        match self {
+            WorkError::Exited { .. } | WorkError::Select(_) | WorkError::Copy(_) => {
+                exit::Exit::Build
+            }
+            WorkError::Sandbox(SandboxError::Step(failure)) if !failure.is_setup() => {
+                exit::Exit::Build
+            }
+            WorkError::Image(error) => error.exit(),
+            _ => exit::Exit::Machine,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            WorkError::Exited { exit: Exit::Code(127), .. } => {
+                Some("127 is the shell's code for a command that is not in the image".to_owned())
+            }
+            WorkError::Exited { exit: Exit::Code(126), .. } => {
+                Some("126 is the shell's code for a file that cannot be executed".to_owned())
+            }
+            WorkError::Exited { exit: Exit::Signal(9), .. } => Some(
+                "nobody but the kernel or an administrator does that: the machine may have run \
+                 out of memory"
+                    .to_owned(),
+            ),
+            WorkError::Sandbox(error) => error.help().map(str::to_owned),
+            WorkError::Image(error) => error.help(),
+            _ => None,
+        }
+    }
+}

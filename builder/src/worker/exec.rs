@@ -1,0 +1,63 @@
+//! RUN: a process on a root file system, and what it leaves behind as a layer.
+
+use rbuild_cache::Snapshot;
+use rbuild_solver::event::Event;
+use rbuild_solver::op::{ExecOp, Mount, MountKind};
+
+use super::{BuildWorker, Inputs, WorkError};
+use crate::sandbox::{self, Exit, Root, Spec, Stdio};
+
+/// Runs the process; what it wrote becomes the top layer.
+pub fn run(
+    worker: &BuildWorker<'_>,
+    op: &ExecOp,
+    inputs: &Inputs<'_, '_>,
+) -> Result<Snapshot, WorkError> {
+    let job = inputs.job;
+    let base = inputs.base(op.root);
+    let active = worker.store.layers().activate(&base)?;
+    let root = Root::Overlay {
+        lowers: active.lowers.clone(),
+        upper: active.upper.clone(),
+        work: active.work.clone(),
+    };
+    let mut log = worker.logs.open(job.id.index());
+    let mut output = |bytes: &[u8]| {
+        log.write(bytes);
+        (job.events)(Event::Output { vertex: job.id, bytes: bytes.to_vec() });
+    };
+    let exit = worker.sandbox.run(&spec(worker, op, root), &mut output, job.cancel)?;
+    let (log, tail) = log.finish();
+    for text in worker.sandbox.notices() {
+        (job.events)(Event::Notice { vertex: Some(job.id), text });
+    }
+    match exit {
+        Exit::Code(0) => Ok(base.with(worker.store.layers().commit(active)?)),
+        _ => Err(WorkError::Exited { exit, log, tail }),
+    }
+}
+
+fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root) -> Spec {
+    let hosts = worker.extra_hosts.iter();
+    Spec {
+        root,
+        args: op.args.clone(),
+        env: op.env.iter().chain(&op.unkeyed_env).cloned().collect(),
+        cwd: op.cwd.clone(),
+        user: op.user.clone(),
+        hostname: op.hostname.clone(),
+        network: op.network,
+        extra_hosts: hosts.map(|(name, address)| (name.clone(), address.to_string())).collect(),
+        mounts: op.mounts.iter().map(mount).collect(),
+        stdio: Stdio::Piped,
+    }
+}
+
+fn mount(mount: &Mount) -> sandbox::Mount {
+    let kind = match &mount.kind {
+        MountKind::File { data, mode } => {
+            sandbox::MountKind::File { data: data.clone(), mode: *mode, owner: (0, 0) }
+        }
+    };
+    sandbox::Mount { target: mount.target.clone(), kind }
+}

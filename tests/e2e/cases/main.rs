@@ -1,0 +1,15 @@
+//! rbuild as a user runs it. Every build happens twice: as root, and as an ordinary user.
+
+// Test code: a panic is how it reports.
+#![allow(clippy::unwrap_used)]
+
+mod bases;
+mod cache;
+mod errors;
+mod examples;
+mod interrupt;
+mod machine;
+mod outputs;
+mod registry;
+mod run;
+mod scripts;
