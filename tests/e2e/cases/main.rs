@@ -9,6 +9,7 @@ mod errors;
 mod examples;
 mod interrupt;
 mod machine;
+mod mounts;
 mod outputs;
 mod registry;
 mod run;

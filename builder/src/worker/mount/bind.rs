@@ -138,7 +138,10 @@ fn copy_of(
     let mut layer = worker.store.layers().begin()?;
     let copied = copy::copy(&copy, &mut layer)?;
     if let Some(one) = selection.matches.first().filter(|one| one.top.node.is_dir()) {
-        layer.add(&Entry::new("", Kind::Dir, one.top.node.mode & 0o7777), None)?;
+        let node = &one.top.node;
+        let mut top = Entry::new("", Kind::Dir, node.mode & 0o7777);
+        top.mtime = (node.mtime.seconds, node.mtime.nanos);
+        layer.add(&top, None)?;
     }
     Ok((Snapshot::default().with(layer.finish()?), copied.changed))
 }
