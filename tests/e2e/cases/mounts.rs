@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use e2e::layout::text;
-use e2e::{Context, Layout, Run, World, for_each_user};
+use e2e::{Context, Run, World, for_each_user};
 
 for_each_user! {
     g89_what_is_written_to_a_bind_mount_is_gone,
@@ -67,7 +67,7 @@ fn g90_a_changed_file_of_a_mount_runs_the_step(world: &World) {
     context.write("c.txt", "nobody sees it\n");
     assert_eq!(world.build(&[context.arg()]).ok().steps().ran, [""; 0]);
     context.write("a.txt", "changed\n");
-    world.build(&[context.arg()]).ok().says(&[" changed\n", " b\n", "files of `a.txt`"]);
+    world.build(&[context.arg()]).ok().says(&["files of `a.txt`", " changed\n", " b\n"]);
 }
 
 fn g91_caches_are_apart_by_their_targets(world: &World) {
@@ -141,8 +141,9 @@ fn no_mount_leaves_a_trace(world: &World) {
     world.folder("secret");
     fs::write(world.folder("secret").join("s"), "hush").unwrap();
     let secret = format!("id=s,src={}", world.folder("secret").join("s").display());
-    world.build(&["-t", "app", "--secret", &secret, context.arg()]).ok();
-    let root = Layout::of_store(world, "app").unpack(world);
+    let root = world.folder("out").join("root");
+    let out = root.to_str().unwrap();
+    world.build(&["-o", out, "--secret", &secret, context.arg()]).ok();
     for gone in ["new", "there/cache", "there/secret", "run", "a.txt", "only"] {
         assert!(!root.join(gone).exists(), "{gone}");
     }
@@ -159,7 +160,7 @@ fn a_secret_is_read_by_the_step_only(world: &World) {
     let context = context(world, dockerfile);
     let secret = format!("id=token,src={}", file.display());
     let run = world.build(&["-t", "app", "--secret", &secret, context.arg()]).ok();
-    run.says(&["-r--r-----    1 7        8"]);
+    let run = run.says(&["-r--r-----    1 7        8"]);
     // Another value is no other step.
     fs::write(&file, "other").unwrap();
     let again = world.build(&["-t", "app", "--secret", &secret, context.arg()]).ok();
@@ -181,8 +182,10 @@ fn caches_are_told_and_pruned(world: &World) {
     let dockerfile = "FROM busybox\n\
         RUN --mount=type=cache,id=../../npm,target=/c dd if=/dev/zero of=/c/file bs=1k count=100\n";
     build(world, dockerfile, &[]).ok();
-    world.rbuild(&["du"]).ok().says(&["cache mount", "../../npm"]);
-    world.rbuild(&["prune", "--force"]).ok().says(&["1 cache mounts"]);
+    let told = world.rbuild(&["du"]).ok().stdout;
+    assert!(told.contains("cache mount") && told.contains("../../npm"), "{told}");
+    let pruned = world.rbuild(&["prune", "--force"]).ok().stdout;
+    assert!(pruned.contains("1 cache mounts"), "{pruned}");
     assert!(!world.rbuild(&["du"]).ok().stdout.contains("npm"));
 }
 
@@ -219,12 +222,14 @@ fn key(world: &World) -> std::path::PathBuf {
 /// The image with `ssh-add`: this machine's own, with what it is linked to.
 fn lists_keys(world: &World) -> Context {
     let context = Context::new(world, "context", &[]);
-    let script = "set -e; for file in $(which ssh-add) $(ldd $(which ssh-add) | grep -o '/[^ ]*'); do \
-        mkdir -p \"$0$(dirname $file)\"; cp -L $file \"$0$file\"; done";
-    let root = context.path().join("root");
+    let script = "mkdir $0 && cp -L $(which ssh-add) $(ldd $(which ssh-add) | grep -o '/[^ ]*') $0 && \
+        cd $0 && mv ld-linux* ld";
+    let root = context.path().join("ssh");
     e2e::system::tool(Command::new("sh").args(["-c", script]).arg(&root)).ok();
-    let dockerfile = "FROM busybox\nCOPY root /\n\
-        RUN --mount=type=ssh,mode=0606,uid=3 stat -c 'socket %a %u' $SSH_AUTH_SOCK && ssh-add -l\n";
+    world.user().own(&root);
+    let dockerfile = "FROM busybox\nCOPY ssh /ssh\n\
+        RUN --mount=type=ssh,mode=0606,uid=3 stat -c 'socket %a %u' $SSH_AUTH_SOCK && \
+            /ssh/ld --library-path /ssh /ssh/ssh-add -l\n";
     context.write("Dockerfile", dockerfile);
     context
 }
