@@ -248,13 +248,22 @@ impl<'a> Git<'a> {
     /// anew, and what only tells when and where from is removed.
     fn normalise(&self, work: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
         self.local(work, &["remote", "set-url", "origin", remote])?;
-        self.local(work, &["repack", "-a", "-d", "-f", "--quiet"])?;
         let git = work.join(".git");
+        self.normalise_folder(&git, commit)?;
+        for module in modules(&git.join("modules")) {
+            self.normalise_folder(&module, "HEAD")?;
+        }
+        Ok(())
+    }
+
+    fn normalise_folder(&self, git: &Path, commit: &str) -> Result<(), GitError> {
+        let dir = format!("--git-dir={}", git.display());
+        self.local(git, &[&dir, "repack", "-a", "-d", "-f", "--quiet"])?;
         for leftover in ["logs", "FETCH_HEAD", "ORIG_HEAD", "hooks", "branches", "index"] {
             remove(&git.join(leftover))?;
         }
         // An index made from the commit alone knows no times of files.
-        self.local(work, &["read-tree", commit]).map(drop)
+        self.local(git, &[&dir, "read-tree", commit]).map(drop)
     }
 
     fn local(&self, folder: &Path, args: &[&str]) -> Result<Vec<u8>, GitError> {
@@ -285,6 +294,22 @@ impl GitError {
             _ => None,
         }
     }
+}
+
+/// The repositories of submodules, also of those of submodules.
+fn modules(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        match path.join("HEAD").is_file() {
+            true => {
+                found.extend(modules(&path.join("modules")));
+                found.push(path);
+            }
+            false => found.extend(modules(&path)),
+        }
+    }
+    found
 }
 
 fn remove(path: &Path) -> Result<(), GitError> {

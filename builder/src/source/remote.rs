@@ -119,11 +119,6 @@ impl<'a> Remotes<'a> {
         })
     }
 
-    /// The limits.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Pins every source that `targets` need, side by side.
     ///
     /// # Errors
@@ -294,6 +289,9 @@ impl<'a> Remotes<'a> {
         let top = selection.matches.first().filter(|top| top.top.node.is_dir());
         let top = top.ok_or_else(subdir)?;
         let mut layer = self.store.layers().begin()?;
+        let mut root = Entry::new("", Kind::Dir, 0o755);
+        root.mtime = time;
+        layer.add(&root, None)?;
         for found in top.below.iter().filter(|found| is_kept(op, found)) {
             let Some(entry) = entry(found, time) else { continue };
             if !found.node.is_file() {
