@@ -121,6 +121,9 @@ impl Store {
         let root = self.ground();
         root.flush_used();
         root.sweep()?;
+        if what == Prune::Unreferenced {
+            self.images().drop_nameless().map_err(UsageError::from)?;
+        }
         let before = self.usage()?;
         let usage = if has_mirrors_to_remove(root, what, &before)? {
             fs::remove_tree(&root.path.join("git"))?;
