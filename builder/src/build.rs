@@ -114,7 +114,7 @@ fn run(
 ) -> Result<Finished, BuildError> {
     let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
+    let sandbox = Sandbox::new(&session.isolation);
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
