@@ -13,3 +13,4 @@ mod outputs;
 mod registry;
 mod run;
 mod scripts;
+mod words;

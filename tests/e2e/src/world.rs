@@ -145,7 +145,7 @@ fn folder() -> TempDir {
 
 fn cannot_run(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "cannot run: {why}");
-    eprintln!("NOT RUN: {why}; `scripts/setup.sh --tests` sets it up");
+    eprintln!("NOT RUN: {why} (see `scripts/setup.sh --tests`)");
 }
 
 /// A binary that the user may execute: a copy where a folder above it is closed to others.
