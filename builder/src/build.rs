@@ -129,7 +129,7 @@ fn run(
     }
     let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
+    let sandbox = Sandbox::new(&session.isolation);
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
