@@ -32,8 +32,9 @@ mod active;
 mod archive;
 mod compress;
 mod content;
-mod dir;
-mod entry;
+pub(crate) mod dir;
+mod draft;
+pub(crate) mod entry;
 mod error;
 mod export;
 mod import;
@@ -42,7 +43,6 @@ mod marks;
 mod mount;
 mod pipe;
 mod reader;
-mod scratch;
 mod source;
 pub(crate) mod tree;
 mod unpack;
@@ -51,13 +51,12 @@ mod writer;
 
 pub use active::Active;
 pub use compress::Compression;
+pub use draft::Draft;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
-pub use scratch::Scratch;
 pub use unpack::BadMember;
-pub(crate) use writer::FolderWriter;
 pub use writer::LayerWriter;
 
 /// A committed file tree: layers laid over each other. Empty is `scratch`.
@@ -124,6 +123,11 @@ impl Layers {
         indexed::IndexedWriter::create(&folder.path)?.finish().map_err(failed)?;
         mount::open_indexed(&folder.path).map_err(|errno| failed(errno.into()))?;
         Ok(())
+    }
+
+    /// What may be done to files here.
+    pub(crate) fn rights(&self) -> marks::Rights {
+        self.inner.rights
     }
 
     fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {

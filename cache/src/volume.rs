@@ -21,6 +21,7 @@ use crate::fs::{self, FsError};
 use crate::layer::{Entry, Layers, WriteError};
 use crate::lock::{FileLock, Mode};
 use crate::root::Root;
+use crate::scratch::{FolderWriter, Scratch};
 
 #[cfg(test)]
 mod tests;
@@ -74,7 +75,8 @@ pub struct Volume {
 #[derive(Debug)]
 pub struct NewVolume {
     volume: Volume,
-    writer: crate::layer::FolderWriter,
+    writer: FolderWriter,
+    _scratch: Scratch,
     sharing: Sharing,
 }
 
@@ -198,8 +200,10 @@ impl Volumes {
     ) -> Result<Taken, VolumeError> {
         let about = serde_json::to_vec(name).unwrap_or_default();
         fs::replace(&folder.join("about.json"), &self.root.temporary()?, &about)?;
-        let writer = self.layers.begin_folder()?;
-        Ok(Taken::New(NewVolume { volume: Volume { folder, lock }, writer, sharing }))
+        let scratch = Scratch::new(&self.root)?;
+        let writer = FolderWriter::new(&scratch, "data", &self.layers)?;
+        let volume = Volume { folder, lock };
+        Ok(Taken::New(NewVolume { volume, writer, _scratch: scratch, sharing }))
     }
 
     fn folder(&self, digest: &str) -> Result<PathBuf, FsError> {
@@ -257,11 +261,10 @@ impl NewVolume {
 
     /// Makes it a volume, with this mode and owner of its top directory.
     pub fn finish(self, mode: u32, owner: (u32, u32)) -> Result<Volume, VolumeError> {
-        let NewVolume { volume, writer, sharing } = self;
-        let made = writer.finish()?;
-        let top = made.path();
-        fs::set_owner(top, mode, owner)?;
-        fs::rename(top, &volume.path())?;
+        let NewVolume { volume, writer, _scratch, sharing } = self;
+        let top = writer.finish()?;
+        fs::set_owner(&top, mode, owner)?;
+        fs::rename(&top, &volume.path())?;
         volume.lock.change(sharing.mode())?;
         Ok(volume)
     }

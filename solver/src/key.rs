@@ -104,12 +104,21 @@ fn op_parts(op: &Op) -> Vec<Part> {
     match op {
         Op::Image(image) => vec![part("base image", &image.manifest)],
         Op::Context(context) => vec![part("context", &context.name)],
+        Op::Http(http) => vec![
+            part("downloaded file", &http.found.as_ref().map(|found| found.digest)),
+            part("its time", &http.found.as_ref().map(|found| found.modified)),
+        ],
+        Op::Git(git) => vec![
+            part("commit", &git.commit),
+            part("subdirectory", &git.subdir),
+            part("checkout", &(&git.git_dir, git.submodules, git.times)),
+        ],
         Op::Exec(exec) => exec_parts(exec),
         Op::Copy(copy) => vec![
             part("destination", &copy.dest),
             part("owner", &copy.chown),
             part("mode", &copy.chmod),
-            part("inline files", &copy.sources),
+            part("sources", &copy.sources),
         ],
         Op::MakeDir(dir) => vec![part("directory", &dir.path), part("user", &dir.user)],
     }
@@ -143,7 +152,7 @@ fn input_part(position: usize, selector: &Selector, input: &InputKey) -> Part {
             format!("files of `{}`", shown(&paths.pattern))
         }
         (Selector::Paths(paths), InputKey::Definition(_)) => {
-            format!("the stage that `{}` comes from", shown(&paths.pattern))
+            format!("what `{}` comes from", shown(&paths.pattern))
         }
     };
     Part { name, digest }

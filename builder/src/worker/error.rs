@@ -12,6 +12,7 @@ use super::secrets::SecretError;
 use crate::exit;
 use crate::sandbox::{Exit, SandboxError};
 use crate::source::images::ImagesError;
+use crate::source::remote::RemoteError;
 
 /// Why an op could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum WorkError {
     /// A base could not be fetched.
     #[error(transparent)]
     Image(#[from] ImagesError),
+    /// Something from elsewhere could not be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// What is to be copied could not be read.
     #[error(transparent)]
     Digest(#[from] DigestError),
@@ -90,6 +94,7 @@ impl WorkError {
                 exit::Exit::Build
             }
             WorkError::Image(error) => error.exit(),
+            WorkError::Remote(error) => error.exit(),
             _ => exit::Exit::Machine,
         }
     }
@@ -112,6 +117,7 @@ impl WorkError {
             WorkError::Image(error) => error.help(),
             WorkError::Prepare(error) => error.help(),
             WorkError::Secret(error) => error.help(),
+            WorkError::Remote(error) => error.help(),
             _ => None,
         }
     }

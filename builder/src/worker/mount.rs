@@ -10,7 +10,7 @@ mod device;
 
 use std::sync::Arc;
 
-use rbuild_cache::{Scratch, View, Volume};
+use rbuild_cache::{Draft, View, Volume};
 use rbuild_solver::op::ExecOp;
 use rbuild_solver::op::mount::{self as op, MountKind};
 
@@ -36,7 +36,7 @@ pub struct Prepared {
 #[expect(dead_code, reason = "they are kept for what happens when they are dropped")]
 enum Held {
     Volume(Volume),
-    Scratch(Scratch),
+    Draft(Draft),
     View(Arc<View>),
     Agent(agent::Forward),
 }

@@ -1,7 +1,7 @@
 //! A new layer, entry by entry.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::dir::DirWriter;
 use super::entry::{Entry, Kind, shown};
@@ -37,20 +37,6 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
 }
 
-/// A directory being written that will be no layer. Dropped, it leaves nothing.
-#[derive(Debug)]
-pub(crate) struct FolderWriter {
-    folder: Folder,
-    sink: DirWriter,
-}
-
-/// A directory that is complete. Dropped before it is moved, it is gone.
-#[derive(Debug)]
-pub(crate) struct FinishedFolder {
-    top: PathBuf,
-    _folder: Folder,
-}
-
 impl Layers {
     /// Begins a layer in this store's form.
     pub fn begin(&self) -> Result<LayerWriter, WriteError> {
@@ -60,13 +46,6 @@ impl Layers {
             Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
         };
         Ok(LayerWriter { layers: self.clone(), folder, sink })
-    }
-
-    /// Begins a directory that will be no layer.
-    pub(crate) fn begin_folder(&self) -> Result<FolderWriter, FsError> {
-        let folder = self.folder()?;
-        let sink = self.directory(&folder)?;
-        Ok(FolderWriter { folder, sink })
     }
 
     pub(super) fn folder(&self) -> Result<Folder, FsError> {
@@ -133,32 +112,6 @@ impl LayerWriter {
                 layers.place_directory(&folder, sink, None)
             }
         }
-    }
-}
-
-impl FolderWriter {
-    /// Adds one entry, as [`LayerWriter::add`] does.
-    pub(crate) fn add(
-        &mut self,
-        entry: &Entry,
-        data: Option<&mut dyn Read>,
-    ) -> Result<(), WriteError> {
-        entry.check()?;
-        fs::door("write", &self.folder.path)?;
-        let done = self.sink.add(entry, data.unwrap_or(&mut io::empty()));
-        done.map_err(|cause| WriteError::Add { path: shown(&entry.path), cause })
-    }
-
-    /// The finished directory, to be moved elsewhere.
-    pub(crate) fn finish(mut self) -> Result<FinishedFolder, FsError> {
-        self.sink.finish().map_err(|cause| FsError::new("write", &self.folder.path, cause))?;
-        Ok(FinishedFolder { top: self.folder.path.join("fs"), _folder: self.folder })
-    }
-}
-
-impl FinishedFolder {
-    pub(crate) fn path(&self) -> &Path {
-        &self.top
     }
 }
 

@@ -74,7 +74,7 @@ impl StageLowering<'_, '_> {
     }
 
     fn bind(&mut self, options: &MountOptions<'_>, inputs: &mut Vec<Edge>) -> Fallible<MountKind> {
-        let source = self.source(options, inputs)?;
+        let source = self.mount_source(options, inputs)?;
         Ok(MountKind::Bind { source, access: options.access(Access::ReadOnly)? })
     }
 
@@ -87,7 +87,7 @@ impl StageLowering<'_, '_> {
             namespace,
             id: id.map_or_else(|| cache_id(target), str::to_owned),
             sharing: options.sharing()?.unwrap_or(Sharing::Shared),
-            seed: self.source(options, inputs)?,
+            seed: self.mount_source(options, inputs)?,
             access: options.access(Access::ReadWrite)?,
             owner: options.owner(CACHE_OWNER)?,
         }))
@@ -154,7 +154,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// What a bind mount shows, or a cache begins with. None for nothing.
-    fn source(
+    fn mount_source(
         &mut self,
         options: &MountOptions<'_>,
         inputs: &mut Vec<Edge>,

@@ -144,7 +144,7 @@ fn no_mount_leaves_a_trace(world: &World) {
     let root = world.folder("out").join("root");
     let out = root.to_str().unwrap();
     world.build(&["-o", out, "--secret", &secret, context.arg()]).ok();
-    for gone in ["new", "there/cache", "there/secret", "run", "a.txt", "only"] {
+    for gone in ["new", "there/cache", "there/secret", "run/secrets", "a.txt", "only"] {
         assert!(!root.join(gone).exists(), "{gone}");
     }
     assert_eq!(text(&root, "there/kept"), "kept\n");

@@ -48,9 +48,9 @@ impl Prepared {
                 found
             }
             Access::ReadWrite => {
-                let scratch = layers.scratch(&snapshot)?;
-                let found = locate(scratch.path(), &path)?;
-                self.held.push(Held::Scratch(scratch));
+                let draft = layers.draft(&snapshot)?;
+                let found = locate(draft.path(), &path)?;
+                self.held.push(Held::Draft(draft));
                 found
             }
         };
@@ -126,12 +126,10 @@ fn copy_of(
 ) -> Result<(Snapshot, Vec<String>), WorkError> {
     let op = CopyOp {
         base: None,
-        sources: vec![CopySource::Input { input: 0 }],
+        sources: vec![CopySource::Input { input: 0, unpack: Unpack::No }],
         dest: "/".to_owned(),
         chown: None,
         chmod: None,
-        unpack: Unpack::No,
-        keep_owner: false,
     };
     let selections = [selection.clone()];
     let copy = Copy { op: &op, base: None, selections: &selections, time: worker.now() };

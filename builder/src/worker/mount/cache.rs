@@ -145,12 +145,10 @@ fn fill(
     let owner = FileOwner { mode: top.mode & 0o7777, uid: top.uid, gid: top.gid };
     let op = CopyOp {
         base: None,
-        sources: vec![CopySource::Input { input: 0 }],
+        sources: vec![CopySource::Input { input: 0, unpack: Unpack::No }],
         dest: "/".to_owned(),
         chown: None,
         chmod: None,
-        unpack: Unpack::No,
-        keep_owner: true,
     };
     let selections = [selection];
     let copy = Copy { op: &op, base: None, selections: &selections, time: worker.now() };
