@@ -120,6 +120,8 @@ fn what_is_not_there_is_told_with_its_neighbour() {
         ("srcs/app.go", "`srcs/app.go` not found; there is `src`"),
         ("Makefile/x", "`Makefile/x` not found"),
         ("xyzzy", "`xyzzy` not found"),
+        ("srt/*.go", "`srt` not found; there is `src`"),
+        ("Makefile/*", "`Makefile` is not a directory"),
         (
             "dang",
             "`dang` not found: the link `dang` leads to `gone`, which is not there inside the root",
