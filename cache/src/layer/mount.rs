@@ -233,3 +233,26 @@ pub(super) fn handle(path: &Path) -> rustix::io::Result<OwnedFd> {
 pub(super) fn short_name(handle: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", handle.as_raw_fd())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::tests::support::private_mounts;
+
+    #[test]
+    fn older_kernels_get_all_layers_in_one_page() {
+        private_mounts();
+        let folder = tempfile::tempdir().unwrap();
+        let lowers: Vec<PathBuf> =
+            (0..150).map(|n| folder.path().join(format!("lower,:\\ {n}"))).collect();
+        for (n, lower) in lowers.iter().enumerate() {
+            std::fs::create_dir(lower).unwrap();
+            std::fs::write(lower.join("who"), n.to_string()).unwrap();
+        }
+        let at = folder.path().join("at");
+        std::fs::create_dir(&at).unwrap();
+        overlay_at_once(&lowers, Rights::detect(), &at).unwrap();
+        assert_eq!(std::fs::read(at.join("who")).unwrap(), b"0");
+        unmount(&at, UnmountFlags::empty()).unwrap();
+    }
+}

@@ -12,7 +12,7 @@ mod compress;
 mod forms;
 mod generated;
 mod hostile;
-mod support;
+pub(super) mod support;
 
 use support::{FORMS, Fresh, dir, file, hard_link, list, symlink_to, tar_entries};
 
@@ -167,6 +167,23 @@ fn later_entries_replace_earlier_ones() {
         ];
         let blob = fresh.layers().tar(&layer, None).unwrap();
         assert_eq!(tar_entries(&fresh.blob(&blob.diff_id)), expected);
+    }
+}
+
+#[test]
+fn a_directory_made_through_a_link_keeps_its_time() {
+    support::private_mounts();
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let layer = fresh.layer(&[
+            (dir("d", 0o755), ""),
+            (symlink_to("l", "d"), ""),
+            (Entry { mtime: (7, 8), ..dir("l/e", 0o755) }, ""),
+            (symlink_to("l", "l"), ""),
+        ]);
+        let lower = fresh.layers().lowers(&Snapshot::default().with(layer)).unwrap();
+        let meta = fs::metadata(lower[0].join("d/e")).unwrap();
+        assert_eq!((meta.mtime(), meta.mtime_nsec()), (7, 8));
     }
 }
 

@@ -352,7 +352,6 @@ impl What {
             Kind::Dir | Kind::OpaqueDir => What::Dir { children: BTreeMap::new(), opaque: false },
             Kind::File { size } => What::File { size: *size, start },
             Kind::Symlink { target } => What::Symlink { target: target.clone() },
-            Kind::Char { major: 0, minor: 0 } => What::Whiteout,
             Kind::Char { major, minor } => What::Char { major: *major, minor: *minor },
             Kind::Block { major, minor } => What::Block { major: *major, minor: *minor },
             Kind::Fifo => What::Fifo,

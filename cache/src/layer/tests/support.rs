@@ -104,7 +104,7 @@ fn tar_line(member: &mut tar::Entry<'_, &[u8]>) -> String {
 }
 
 /// Gives this thread, and those which it starts, mounts of their own.
-pub(super) fn private_mounts() {
+pub(in crate::layer) fn private_mounts() {
     thread_local!(static DONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
     if DONE.replace(true) {
         return;
