@@ -16,12 +16,11 @@ use rbuild_solver::solve::{self, Limits};
 use crate::cli::Session;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
-use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::image::Policy;
 use crate::source::images::Images;
 use crate::worker::logs::Logs;
-use crate::worker::{BuildWorker, Known};
+use crate::worker::{BuildWorker, Known, LazySandbox};
 
 pub use error::BuildError;
 use output::Finished;
@@ -114,10 +113,9 @@ fn run(
 ) -> Result<Finished, BuildError> {
     let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
     let worker = BuildWorker {
         store: &session.store,
-        sandbox: &sandbox,
+        sandbox: LazySandbox::new(&session.isolation),
         images,
         context,
         stats: session.store.stat_cache(&context.root)?,

@@ -26,11 +26,11 @@ use rbuild_solver::key::{Key, OpDigest, Part};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
 use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
 
-use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
 
 pub use error::WorkError;
+pub use exec::LazySandbox;
 
 mod error;
 
@@ -41,8 +41,8 @@ const CANDIDATES: u32 = 64;
 pub struct BuildWorker<'a> {
     /// Where results are kept.
     pub store: &'a Store,
-    /// Where steps run.
-    pub sandbox: &'a Sandbox,
+    /// Where steps run, once there is one to run.
+    pub sandbox: LazySandbox<'a>,
     /// Where bases come from.
     pub images: &'a Images,
     /// The build context.

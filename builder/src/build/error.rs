@@ -53,9 +53,6 @@ pub enum BuildError {
     /// A file of settings.
     #[error(transparent)]
     Config(#[from] crate::registry::config::ConfigError),
-    /// The sandbox could not be started.
-    #[error(transparent)]
-    Sandbox(#[from] crate::sandbox::SandboxError),
     /// A file that was asked for could not be written.
     #[error("cannot write `{}`", path.display())]
     File {
