@@ -316,6 +316,21 @@ fn a_socket_is_left_out_and_a_reserved_name_refused() {
 }
 
 #[test]
+fn second_names_are_not_mixed_up_between_layers() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Erofs);
+    let pair = |first: &str, second: &str, data: &str| {
+        fresh.layer(&[(file(first, 0o644, 1), data), (hard_link(second, first), "")])
+    };
+    let layers = vec![pair("a", "b", "1"), pair("c", "d", "2")];
+    let mut tar = Vec::new();
+    fresh.layers().write_tree(&Snapshot { layers }, Some(0), &mut tar).unwrap();
+    let expected =
+        ["0 a 644 0:0 0 `1`", "1 b 644 0:0 0 -> a", "0 c 644 0:0 0 `2`", "1 d 644 0:0 0 -> c"];
+    assert_eq!(tar_entries(&tar), expected);
+}
+
+#[test]
 fn many_layers_can_be_stacked() {
     support::private_mounts();
     for form in FORMS {

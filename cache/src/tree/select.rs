@@ -203,7 +203,7 @@ impl Tree {
             Resolved::Absent(absence) => return Err(self.missing(path, &absence)),
         };
         let (below, xattrs) = if node.is_dir() {
-            (self.below(&at, b"", exclude)?, self.listing(&at)?.xattrs.clone())
+            (self.below(&at, exclude)?, self.listing(&at)?.xattrs.clone())
         } else {
             (Vec::new(), Xattrs::new())
         };
