@@ -27,11 +27,12 @@ use rbuild_solver::key::{Key, OpDigest, Part};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
 use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
 
+use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
+use crate::source::remote::Remotes;
 
 pub use error::WorkError;
-pub use exec::LazySandbox;
 
 mod error;
 
@@ -42,10 +43,12 @@ const CANDIDATES: u32 = 64;
 pub struct BuildWorker<'a> {
     /// Where results are kept.
     pub store: &'a Store,
-    /// Where steps run, once there is one to run.
-    pub sandbox: LazySandbox<'a>,
+    /// Where steps run.
+    pub sandbox: &'a Sandbox,
     /// Where bases come from.
     pub images: &'a Images,
+    /// Where files and repositories from elsewhere come from.
+    pub remotes: &'a Remotes<'a>,
     /// The build context.
     pub context: &'a BuildContext,
     /// What the files of the context hashed to in earlier builds.
@@ -138,6 +141,7 @@ impl Worker for BuildWorker<'_> {
         let inputs = Inputs { worker: self, job };
         let snapshot = match &job.vertex.op {
             Op::Image(image) => self.pull(image, job)?,
+            Op::Http(_) | Op::Git(_) => self.fetch(job)?,
             Op::Exec(op) => exec::run(self, op, &inputs)?,
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
@@ -216,6 +220,15 @@ impl BuildWorker<'_> {
             (job.events)(Event::Progress { vertex, what, done, total: Some(total) });
         };
         Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
+    }
+
+    fn fetch(&self, job: &Job<'_, Output>) -> Result<Snapshot, WorkError> {
+        let vertex = job.id;
+        let tell = |done, total| {
+            let what = "download".to_owned();
+            (job.events)(Event::Progress { vertex, what, done, total });
+        };
+        Ok(self.remotes.snapshot(&job.vertex.op, &tell)?)
     }
 
     /// Which step of which project: what a miss is compared with, and what `du` shows.

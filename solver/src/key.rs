@@ -16,7 +16,7 @@ use rbuild_cache::tree::Selector;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Vertex;
-use crate::op::{ExecOp, Op};
+use crate::op::{ExecOp, GitOp, Op};
 
 /// A definition key or a content key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,10 +65,19 @@ impl Op {
     }
 
     /// The fields that no key sees, and that still make two vertices of one graph different.
-    pub(crate) fn unkeyed(&self) -> &[(String, String)] {
+    pub(crate) fn unkeyed(&self) -> Vec<&str> {
         match self {
-            Op::Exec(exec) => &exec.unkeyed_env,
-            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => &[],
+            Op::Exec(exec) => {
+                exec.unkeyed_env.iter().flat_map(|(name, value)| [&**name, &**value]).collect()
+            }
+            Op::Http(http) => vec![&http.url],
+            Op::Git(git) => {
+                let GitOp { remote, reference, checksum, .. } = git;
+                let [reference, checksum] =
+                    [reference, checksum].map(|part| part.as_deref().unwrap_or_default());
+                vec![remote, reference, checksum]
+            }
+            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => Vec::new(),
         }
     }
 }
@@ -118,12 +127,21 @@ fn op_parts(op: &Op) -> Vec<Part> {
     match op {
         Op::Image(image) => vec![part("base image", &image.manifest)],
         Op::Context(context) => vec![part("context", &context.name)],
+        Op::Http(http) => vec![
+            part("downloaded file", &http.found.as_ref().map(|found| found.digest)),
+            part("its time", &http.found.as_ref().map(|found| found.modified)),
+        ],
+        Op::Git(git) => vec![
+            part("commit", &git.commit),
+            part("subdirectory", &git.subdir),
+            part("checkout", &(&git.git_dir, git.submodules, git.times)),
+        ],
         Op::Exec(exec) => exec_parts(exec),
         Op::Copy(copy) => vec![
             part("destination", &copy.dest),
             part("owner", &copy.chown),
             part("mode", &copy.chmod),
-            part("inline files", &copy.sources),
+            part("sources", &copy.sources),
         ],
         Op::MakeDir(dir) => vec![part("directory", &dir.path), part("user", &dir.user)],
     }
@@ -152,7 +170,7 @@ fn input_part(position: usize, selector: &Selector, input: &InputKey) -> Part {
             format!("files of `{}`", shown(&paths.pattern))
         }
         (Selector::Paths(paths), InputKey::Definition(_)) => {
-            format!("the stage that `{}` comes from", shown(&paths.pattern))
+            format!("what `{}` comes from", shown(&paths.pattern))
         }
     };
     Part { name, digest }

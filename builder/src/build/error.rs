@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rbuild_frontend::diagnostic::{self, Diagnostic};
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::BaseRequest;
-use rbuild_solver::graph::Graph;
+use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::solve::SolveError;
 
 use crate::cli::{Failure, causes, nearest_command};
@@ -16,6 +16,7 @@ use crate::export::{AssembleError, FilesError, LayoutError};
 use crate::progress;
 use crate::source::context::ContextError;
 use crate::source::images::ImagesError;
+use crate::source::remote::RemoteError;
 use crate::worker::WorkError;
 
 /// Why a build failed.
@@ -32,6 +33,9 @@ pub enum BuildError {
     /// The build context.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// Something from elsewhere.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A base, or a push.
     #[error(transparent)]
     Image(#[from] ImagesError),
@@ -105,6 +109,15 @@ impl BuildError {
         BuildError::Reported { report, exit }
     }
 
+    /// A source that could not be looked up.
+    pub fn remote(
+        (vertex, error): (VertexId, RemoteError),
+        graph: &Graph,
+        source: &Source,
+    ) -> BuildError {
+        BuildError::step(SolveError::Step { vertex, error: error.into() }, graph, source)
+    }
+
     /// What is printed, and the exit code.
     pub fn into_failure(self) -> Failure {
         match self {
@@ -112,6 +125,7 @@ impl BuildError {
             BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
             BuildError::Context(ref error) => Failure::new(Exit::Build, error, context_help(error)),
             BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
+            BuildError::Remote(ref error) => Failure::new(error.exit(), error, error.help()),
             ref error => Failure::new(Exit::Machine, error, None),
         }
     }

@@ -78,7 +78,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         work: active.work.clone(),
     };
     let spec = args.spec(&image.config.config, root)?;
-    let sandbox = Sandbox::start(&session.isolation).map_err(not_started)?;
+    let sandbox = Sandbox::new(&session.isolation);
     let ended = sandbox.run(&spec, &mut |_| {}, &session.cancel).map_err(not_started)?;
     Ok(Exit::Step(match ended {
         sandbox::Exit::Code(code) => u8::try_from(code).unwrap_or(NOT_RUN),

@@ -1,37 +1,11 @@
 //! RUN: a process on a root file system, and what it leaves behind as a layer.
 
-use std::sync::{Arc, Mutex};
-
 use rbuild_cache::Snapshot;
 use rbuild_solver::event::Event;
 use rbuild_solver::op::{ExecOp, Mount, MountKind};
 
-use super::{BuildWorker, Inputs, WorkError, lock};
-use crate::sandbox::{self, Exit, Isolation, Root, Sandbox, SandboxError, Spec, Stdio};
-
-/// A sandbox that is started when the first step needs it: a build that finds everything in the
-/// cache starts no process.
-pub struct LazySandbox<'a> {
-    isolation: &'a Isolation,
-    started: Mutex<Option<Arc<Sandbox>>>,
-}
-
-impl LazySandbox<'_> {
-    /// Starts nothing yet.
-    pub fn new(isolation: &Isolation) -> LazySandbox<'_> {
-        LazySandbox { isolation, started: Mutex::new(None) }
-    }
-
-    fn get(&self) -> Result<Arc<Sandbox>, SandboxError> {
-        let mut started = lock(&self.started);
-        if let Some(sandbox) = &*started {
-            return Ok(Arc::clone(sandbox));
-        }
-        let sandbox = Arc::new(Sandbox::start(self.isolation)?);
-        *started = Some(Arc::clone(&sandbox));
-        Ok(sandbox)
-    }
-}
+use super::{BuildWorker, Inputs, WorkError};
+use crate::sandbox::{self, Exit, Root, Spec, Stdio};
 
 /// Runs the process; what it wrote becomes the top layer.
 pub fn run(
@@ -52,10 +26,9 @@ pub fn run(
         log.write(bytes);
         (job.events)(Event::Output { vertex: job.id, bytes: bytes.to_vec() });
     };
-    let sandbox = worker.sandbox.get()?;
-    let exit = sandbox.run(&spec(worker, op, root), &mut output, job.cancel)?;
+    let exit = worker.sandbox.run(&spec(worker, op, root), &mut output, job.cancel)?;
     let (log, tail) = log.finish();
-    for text in sandbox.notices() {
+    for text in worker.sandbox.notices() {
         (job.events)(Event::Notice { vertex: Some(job.id), text });
     }
     match exit {
