@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rbuild_cache::stat::StatCache;
-use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
+use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree, manifest};
 use rbuild_cache::{
-    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store, View,
-    VolumeName,
+    ContentDigest, DbError, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
+    View, VolumeName,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -134,6 +134,13 @@ impl Worker for BuildWorker<'_> {
         serde_json::from_value(record.parts).ok()
     }
 
+    fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
+        let Selector::Paths(paths) = &vertex.inputs.get(input)?.selector else { return None };
+        let last = self.store.records().file_list(&self.file_slot(&vertex.origin.slot, input))?;
+        let now = self.context.tree.select(paths).ok()?.manifest();
+        manifest::diff(&last, &now)
+    }
+
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<KeyLock, WorkError> {
         Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
     }
@@ -167,7 +174,8 @@ impl Worker for BuildWorker<'_> {
             took: entry.took,
             created: SystemTime::now(),
         };
-        if let Err(error) = self.store.records().put(&record) {
+        let kept = self.store.records().put(&record).and_then(|()| self.save_file_lists(entry));
+        if let Err(error) = kept {
             self.say_once(&error);
         }
     }
@@ -247,6 +255,25 @@ impl BuildWorker<'_> {
             Output::Context => (None, self.content(input, selector).ok()),
         };
         InputRow { layers, content, selector: selector.clone() }
+    }
+
+    /// Keeps what the op saw of the context, so that the next miss can name a file.
+    fn save_file_lists(&self, entry: &Save<'_, Output>) -> Result<(), DbError> {
+        let vertex = entry.vertex;
+        for (input, edge) in vertex.inputs.iter().enumerate() {
+            if let (Some(Output::Context), Selector::Paths(paths)) =
+                (entry.inputs.get(input), &edge.selector)
+                && let Ok(selection) = self.context.tree.select(paths)
+            {
+                let slot = self.file_slot(&vertex.origin.slot, input);
+                self.store.records().put_file_list(&slot, &selection.manifest())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file_slot(&self, step: &str, input: usize) -> String {
+        format!("{} {input}", self.slot(step))
     }
 
     fn is_unsteady(&self, snapshot: &Snapshot) -> bool {

@@ -48,6 +48,13 @@ pub enum InputKey {
 /// Bumped when the same op would make other bytes, or keys are made differently.
 const VERSION: &[u8] = b"rbuild key 1\0";
 
+impl Part {
+    /// How a person is told that this part differs.
+    pub fn change(&self) -> String {
+        format!("{} changed", self.name)
+    }
+}
+
 impl Op {
     /// The digest of this op's fields.
     pub fn digest(&self) -> OpDigest {
