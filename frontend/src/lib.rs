@@ -4,6 +4,7 @@
 //! be looked up, and [`lower::lower`] makes ops and an image config of what the target needs.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod ast;
 pub mod config;
 pub mod diagnostic;
@@ -14,7 +15,8 @@ pub mod lower;
 pub mod options;
 pub mod parser;
 mod scope;
+pub mod size;
 pub mod source;
 pub mod stage;
 
-pub use options::Options;
+pub use options::{NamedContext, Options};

@@ -11,6 +11,7 @@ use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
 use crate::cli::session::{Failure, Session};
+use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
 use crate::options::{BuildOptions, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -39,6 +40,10 @@ pub struct Args {
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
+    /// Build these stages too, side by side; the build fails if they do, and the image gets nothing
+    /// of them
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    also: Vec<String>,
     /// Run every step again
     #[arg(long)]
     no_cache: bool,
@@ -66,6 +71,8 @@ pub struct Args {
     /// Add a line to the /etc/hosts of steps
     #[arg(long, value_name = "HOST:IP")]
     add_host: Vec<String>,
+    #[command(flatten)]
+    steps: StepArgs,
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -125,10 +132,13 @@ impl Args {
             epoch: epoch(&build_args)?,
             build_args,
             target: self.target,
+            also: self.also,
+            contexts: BTreeMap::new(),
             platform: platform(self.platform.as_deref())?,
             build_platform: host_platform(),
             labels: labels(&self.label)?,
             network: self.network.into(),
+            resources: self.steps.resources()?,
             no_cache: self.no_cache,
             hostname: HOSTNAME.to_owned(),
         };
@@ -138,6 +148,9 @@ impl Args {
             tags,
             outputs,
             frontend,
+            secrets: self.steps.secrets()?,
+            agents: self.steps.agents()?,
+            allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },
             jobs: self.jobs,
