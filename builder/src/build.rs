@@ -1,6 +1,7 @@
 //! One build from top to bottom. Read this first: one call an arrow of the diagram in
 //! ARCHITECTURE.md, one error type a call.
 
+pub mod check;
 mod error;
 mod output;
 
@@ -49,6 +50,7 @@ pub fn build(
     let lowered = lower(&graph, &bases, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
+    check::beside_build((&ast, &source), &graph, &bases, options, &context, progress)?;
     let finished = run(&lowered, options, session, &context, &images, &source, progress)?;
     finished.write(options, session, &images, progress)
 }
@@ -90,15 +92,19 @@ fn resolve(
         if missing.is_empty() {
             return Ok(bases);
         }
-        let policy = match options.pull {
-            Pull::Always => Policy::Pull,
-            Pull::Missing => Policy::PreferLocal,
-        };
-        let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
+        let resolved = images.resolve_all(&missing, policy(options), progress, &session.cancel);
         for (request, resolved) in missing.into_iter().zip(resolved) {
-            let resolved = resolved.map_err(|error| BuildError::base(&request, error, source))?;
+            let resolved =
+                resolved.map_err(|error| BuildError::base(&request, error, graph, source))?;
             bases.insert((request.reference, request.platform), resolved);
         }
+    }
+}
+
+fn policy(options: &BuildOptions) -> Policy {
+    match options.pull {
+        Pull::Always => Policy::Pull,
+        Pull::Missing => Policy::PreferLocal,
     }
 }
 

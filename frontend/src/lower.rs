@@ -64,18 +64,17 @@ pub fn lower(
         graph: Graph::new(),
         done: BTreeMap::new(),
         diagnostics: Vec::new(),
-        warnings: Vec::new(),
         declared: arguments::declared(stages, &reach),
     };
     for index in reach.stages.keys() {
         lowering.stage(*index);
     }
-    let Lowering { graph, mut done, mut diagnostics, mut warnings, declared, .. } = lowering;
+    let Lowering { graph, mut done, mut diagnostics, declared, .. } = lowering;
     if !diagnostics.is_empty() {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         return Err(diagnostics);
     }
-    warnings.extend(arguments::unused(stages, options, &declared));
+    let warnings = arguments::unused(stages, options, &declared).into_iter().collect();
     let state = done.remove(&stages.target).unwrap_or_default();
     let tip = state.tip;
     let (config, platform) = finish(state, options);

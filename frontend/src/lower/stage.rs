@@ -12,7 +12,6 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::options::Options;
 use crate::scope::{Fallible, Scope, expand};
-use crate::source::Span;
 use crate::stage::reach::{Reach, Step};
 use crate::stage::{Bases, ResolvedBase, StageBase, StageGraph};
 
@@ -29,7 +28,6 @@ pub(super) struct Lowering<'a> {
     pub(super) graph: Graph,
     pub(super) done: BTreeMap<usize, StageState>,
     pub(super) diagnostics: Vec<Diagnostic>,
-    pub(super) warnings: Vec<Diagnostic>,
     pub(super) declared: Declared,
 }
 
@@ -122,8 +120,6 @@ impl StageLowering<'_, '_> {
                 let bases = self.lowering.bases;
                 let Some(base) = bases.get(&key) else { return };
                 let span = stage.span.clone();
-                let other = other_platform(base, &self.platform, &span);
-                self.lowering.warnings.extend(other);
                 let title = self.titles.next(&format!("FROM {}", base.reference));
                 let slot = self.titles.slot("FROM");
                 let origin = Origin { title, span: Some(span), slot, always_run: false };
@@ -213,15 +209,4 @@ impl StageLowering<'_, '_> {
         let text = instruction.text.as_str();
         style.expand(text, &self.state.scope).map_or_else(|_| text.to_owned(), |shown| shown.text)
     }
-}
-
-/// An image that has no variant for a platform is used as it is; programs in it may not run.
-fn other_platform(base: &ResolvedBase, platform: &Platform, from: &Span) -> Option<Diagnostic> {
-    let ImageConfig { os, architecture, .. } = &base.config;
-    let known = !os.is_empty() && !architecture.is_empty();
-    if !known || (*os == platform.os && *architecture == platform.architecture) {
-        return None;
-    }
-    let message = format!("`{}` is for {os}/{architecture}, not {platform}", base.reference);
-    Some(Diagnostic::warning("base-platform", from.clone(), message))
 }

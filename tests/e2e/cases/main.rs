@@ -8,6 +8,7 @@ mod cache;
 mod errors;
 mod examples;
 mod interrupt;
+mod lint;
 mod machine;
 mod outputs;
 mod registry;
