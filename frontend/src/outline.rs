@@ -4,7 +4,6 @@
 //! images are not part of an outline.
 
 use crate::ast::{Arg, Ast, Instruction, Kind, Text};
-use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::options::Options;
 use crate::replay::{Visit, replay};
@@ -92,16 +91,10 @@ pub fn targets(ast: &Ast) -> Vec<Target> {
     targets
 }
 
-/// What the wanted stages and everything they need take.
-///
-/// The errors say what is wrong with the stages.
-pub fn outline(
-    ast: &Ast,
-    stages: &StageGraph,
-    options: &Options,
-) -> Result<Outline, Vec<Diagnostic>> {
+/// What the wanted stages and everything they need take. Whether they can be built is not asked.
+pub fn outline(ast: &Ast, stages: &StageGraph, options: &Options) -> Outline {
     let bases = Bases::new();
-    let reach = stages.reach(&bases)?;
+    let (reach, _) = stages.reach_with_errors(&bases);
     let stage = &stages.stages[stages.target];
     let from = ast.instructions.iter().find(|instruction| instruction.span == stage.span);
     let name = stage.name.clone();
@@ -127,7 +120,7 @@ pub fn outline(
     let Outline { args, secrets, ssh, caches, .. } = &mut collector.outline;
     args.sort_by_key(|arg| arg.span.start);
     [secrets, ssh, caches].into_iter().for_each(|list| list.sort_by_key(|it| it.span.start));
-    Ok(collector.outline)
+    collector.outline
 }
 
 struct Collector<'a> {

@@ -115,9 +115,9 @@ pub fn offered(options: &BuildOptions, progress: &Progress) -> Result<Offered, B
     let context = open_context(options, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = super::read(&source, progress)?;
-    let outline = stages(&ast, &source, &options.frontend)
-        .and_then(|graph| outline(&ast, &graph, &options.frontend))
+    let graph = stages(&ast, &source, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
+    let outline = outline(&ast, &graph, &options.frontend);
     Ok(Offered { targets: targets(&ast), outline, source })
 }
 

@@ -10,7 +10,7 @@ for_each_user! {
     a_mistyped_stage_is_recognised,
 }
 
-const UNTIDY: &str = "FROM busybox AS Build\nENV key value\nCMD echo\n";
+const UNTIDY: &str = "FROM busybox AS Build\nENV NAME value\nCMD echo\n";
 
 fn a_check_says_what_it_finds(world: &World) {
     let context = Context::new(world, "context", &[("Dockerfile", UNTIDY)]);
