@@ -29,7 +29,7 @@ pub use usage::{BlobUsage, LayerUsage, RecordUsage, Usage};
 /// How much to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prune {
-    /// All but the tagged images: the cache.
+    /// All but the tagged images: the cache, volumes included.
     Unreferenced,
     /// The tagged images too.
     Everything,
@@ -46,6 +46,8 @@ pub struct Pruned {
     pub layers: usize,
     /// Blobs removed.
     pub blobs: usize,
+    /// Volumes removed.
+    pub volumes: usize,
     /// Bytes given back.
     pub freed: u64,
     /// Bytes that the store takes now.
@@ -125,10 +127,16 @@ impl Store {
             self.images().drop_nameless().map_err(UsageError::from)?;
         }
         let before = self.usage()?;
+        let usage = if has_mirrors_to_remove(root, what, &before)? {
+            fs::remove_tree(&root.path.join("git"))?;
+            self.usage()?
+        } else {
+            before.clone()
+        };
         let doomed = match what {
-            Prune::Unreferenced => plan::plan(&before, 0, SystemTime::now()),
-            Prune::ToSize(limit) => plan::plan(&before, limit, SystemTime::now()),
-            Prune::Everything => everything(&before),
+            Prune::Unreferenced => plan::plan(&usage, 0, SystemTime::now()),
+            Prune::ToSize(limit) => plan::plan(&usage, limit, SystemTime::now()),
+            Prune::Everything => everything(&usage),
         };
         if what == Prune::Everything {
             self.images().clear().map_err(UsageError::from)?;
@@ -141,6 +149,7 @@ impl Store {
             records: doomed.records.len(),
             layers: doomed.layers.len(),
             blobs: doomed.blobs.len(),
+            volumes: doomed.volumes.len(),
             freed: before.total().saturating_sub(left),
             left,
         })
@@ -162,6 +171,7 @@ fn everything(usage: &Usage) -> Doomed {
         records: usage.records.iter().map(|record| record.key).collect(),
         layers: usage.layers.iter().map(|layer| layer.id).collect(),
         blobs: usage.blobs.iter().map(|blob| blob.digest).collect(),
+        volumes: usage.volumes.iter().map(|volume| volume.folder.clone()).collect(),
     }
 }
 
@@ -175,7 +185,19 @@ pub(crate) fn remove(store: &Store, doomed: &Doomed) -> Result<(), PruneError> {
     for digest in &doomed.blobs {
         fs::remove_file(&store.blobs().path(digest))?;
     }
+    for folder in &doomed.volumes {
+        fs::remove_tree(folder)?;
+    }
     Ok(())
+}
+
+/// Mirrors of git repositories save a fetch and no work, so they go first.
+fn has_mirrors_to_remove(root: &Root, what: Prune, usage: &Usage) -> Result<bool, FsError> {
+    let wanted = match what {
+        Prune::ToSize(limit) => usage.total() > limit,
+        Prune::Unreferenced | Prune::Everything => true,
+    };
+    Ok(wanted && !fs::list(&root.path.join("git"))?.is_empty())
 }
 
 /// What no row speaks of, and what is only good for a time.

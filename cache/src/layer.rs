@@ -32,8 +32,9 @@ mod active;
 mod archive;
 mod compress;
 mod content;
-mod dir;
-mod entry;
+pub(crate) mod dir;
+mod draft;
+pub(crate) mod entry;
 mod error;
 mod export;
 mod import;
@@ -50,6 +51,7 @@ mod writer;
 
 pub use active::Active;
 pub use compress::Compression;
+pub use draft::Draft;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
@@ -121,6 +123,11 @@ impl Layers {
         indexed::IndexedWriter::create(&folder.path)?.finish().map_err(failed)?;
         mount::open_indexed(&folder.path).map_err(|errno| failed(errno.into()))?;
         Ok(())
+    }
+
+    /// What may be done to files here.
+    pub(crate) fn rights(&self) -> marks::Rights {
+        self.inner.rights
     }
 
     fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {

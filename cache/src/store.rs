@@ -11,6 +11,8 @@
 //! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! volumes/<digest>/        what steps share from build to build (`volume`); made when first needed
+//! git/<name>/              mirrors of git repositories, bare; can be fetched again
 //! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
 //!
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use crate::blob::Blobs;
 use crate::db::{self, Db, DbError};
+use crate::digest::ContentDigest;
 use crate::fs::{self, FsError};
 use crate::images::{self, Images};
 use crate::layer::Layers;
@@ -41,6 +44,7 @@ use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
 use crate::stat::StatCache;
+use crate::volume::Volumes;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +62,7 @@ struct Inner {
     images: Images,
     layers: Layers,
     records: Records,
+    volumes: Volumes,
 }
 
 /// Why a store could not be opened.
@@ -158,6 +163,11 @@ impl Store {
         &self.inner.records
     }
 
+    /// Directories that steps share from build to build.
+    pub fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
+    }
+
     /// What earlier builds found in the files of the build context at `context`, an absolute path
     /// without links.
     pub fn stat_cache(&self, context: &Path) -> Result<StatCache, FsError> {
@@ -174,6 +184,16 @@ impl Store {
     /// `cancelled` about every 20 ms.
     pub fn claim(&self, key: &str, cancelled: &dyn Fn() -> bool) -> Result<KeyLock, ClaimError> {
         lock::claim(&self.inner.root.locks(), key, cancelled)
+    }
+
+    /// The folder of a mirror of a git repository; made if it is not there. Whoever uses it holds
+    /// the key lock of its name, taken last: nobody waits for another key while holding it.
+    pub fn git_mirror(&self, name: &ContentDigest) -> Result<PathBuf, FsError> {
+        let folder = self.root().join("git");
+        fs::create_dir(&folder)?;
+        let mirror = folder.join(&name.hex()[..32]);
+        fs::create_dir(&mirror)?;
+        Ok(mirror)
     }
 
     /// A file below `logs/`, to add lines to.
@@ -212,10 +232,12 @@ impl Store {
 
 impl Inner {
     fn new(root: Arc<Root>) -> Inner {
+        let layers = Layers::new(root.clone());
         Inner {
+            volumes: Volumes::new(root.clone(), layers.clone()),
             blobs: Blobs::new(root.clone()),
             images: Images::new(root.clone()),
-            layers: Layers::new(root.clone()),
+            layers,
             records: Records::new(root.clone()),
             root,
         }
@@ -272,7 +294,11 @@ fn write_new(path: &Path, name: &str, bytes: &[u8]) -> Result<(), OpenError> {
 fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     let files = ["version", "lock", "oci-layout", "index.json"];
     let ours = |name: &str| {
-        FOLDERS.contains(&name) || files.contains(&name) || name.starts_with("records.db")
+        FOLDERS.contains(&name)
+            || name == "volumes"
+            || name == "git"
+            || files.contains(&name)
+            || name.starts_with("records.db")
     };
     match fs::list(path)?.into_iter().find(|name| !ours(name)) {
         Some(found) => Err(OpenError::NotAStore { path: path.to_owned(), found }),

@@ -5,6 +5,7 @@
 //! [`lint::lint`] finds what works but is better written otherwise;
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod ast;
 pub mod config;
 pub mod diagnostic;
@@ -18,7 +19,8 @@ pub mod outline;
 pub mod parser;
 mod replay;
 mod scope;
+pub mod size;
 pub mod source;
 pub mod stage;
 
-pub use options::Options;
+pub use options::{NamedContext, Options};

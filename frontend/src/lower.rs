@@ -10,7 +10,9 @@ mod copy;
 mod environment;
 mod expose;
 mod gotext;
+pub(crate) mod mount;
 mod path;
+mod remote;
 mod run;
 mod signal;
 mod stage;
@@ -26,6 +28,8 @@ use crate::diagnostic::Diagnostic;
 use crate::options::Options;
 use crate::stage::{BaseRequest, Bases, StageGraph};
 
+pub use remote::git_op;
+
 use stage::{Lowering, StageState};
 
 /// What a build does and what its image says.
@@ -35,6 +39,8 @@ pub struct Lowered {
     pub graph: Graph,
     /// Whose result is the image's tree; none for an image without layers.
     pub target: Option<VertexId>,
+    /// What else has to be built, and adds nothing to the image.
+    pub also: Vec<VertexId>,
     /// The image's config. Times, and the digests of the layers that the build adds, are left to the
     /// exporter.
     pub config: ImageConfig,
@@ -64,21 +70,25 @@ pub fn lower(
         graph: Graph::new(),
         done: BTreeMap::new(),
         diagnostics: Vec::new(),
+        warnings: Vec::new(),
         declared: arguments::declared(stages, &reach),
     };
     for index in reach.stages.keys() {
         lowering.stage(*index);
     }
-    let Lowering { graph, mut done, mut diagnostics, declared, .. } = lowering;
+    let Lowering { graph, mut done, mut diagnostics, mut warnings, declared, .. } = lowering;
     if !diagnostics.is_empty() {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         return Err(diagnostics);
     }
-    let warnings = arguments::unused(stages, options, &declared).into_iter().collect();
+    warnings.extend(arguments::unused(stages, options, &declared));
+    let tip = |stage: &usize| done.get(stage)?.tip;
+    let also: BTreeSet<VertexId> = stages.also.iter().filter_map(tip).collect();
     let state = done.remove(&stages.target).unwrap_or_default();
-    let tip = state.tip;
+    let target = state.tip;
+    let also = also.into_iter().filter(|also| Some(*also) != target).collect();
     let (config, platform) = finish(state, options);
-    Ok(Lowered { graph, target: tip, config, platform, warnings })
+    Ok(Lowered { graph, target, also, config, platform, warnings })
 }
 
 /// A build for another platform says so, whatever the base says of itself.

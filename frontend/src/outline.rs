@@ -3,7 +3,7 @@
 //! `# name text` right above an `ARG` or `FROM` describes it. Nothing is looked up: triggers of base
 //! images are not part of an outline.
 
-use crate::ast::{Arg, Ast, Instruction, Kind, Text};
+use crate::ast::{Arg, Ast, Instruction, Kind, MountKey, OptionList, Text};
 use crate::expand::Style;
 use crate::options::Options;
 use crate::replay::{Visit, replay};
@@ -195,25 +195,22 @@ impl Collector<'_> {
         true
     }
 
-    fn mount(&mut self, mount: &Text, variables: &Scope, span: Span) {
+    fn mount(&mut self, mount: &OptionList, variables: &Scope, span: Span) {
         let style = Style::word(self.stages.escape.char());
-        let options = mount.as_str().split(',').map(|option| {
-            let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-            let value =
-                style.expand(value, variables).map_or_else(|_| value.to_owned(), |it| it.text);
-            (key.to_lowercase(), value)
-        });
-        let options: Vec<(String, String)> = options.collect();
-        let get = |keys: &[&str]| {
-            let found = options.iter().find(|(key, _)| keys.contains(&key.as_str()));
-            found.map(|(_, value)| value.clone())
+        let get = |key| {
+            let text = mount.get(key)?.value.as_ref()?.as_str();
+            let value = style.expand(text, variables);
+            Some(value.map_or_else(|_| text.to_owned(), |value| value.text))
         };
-        let required = get(&["required"]).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let target = get(&["target", "dst", "destination"]);
-        let id = get(&["id"]);
+        let required = mount.get(MountKey::Required).is_some_and(|option| {
+            option.value.as_ref().is_none_or(|value| value.as_str().eq_ignore_ascii_case("true"))
+        });
+        let target = get(MountKey::Target);
+        let id = get(MountKey::Id);
         let file_name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let (list, name) = match get(&["type"]).as_deref() {
+        let (list, name) = match get(MountKey::Type).as_deref() {
             Some("secret") => {
+                let id = id.or_else(|| get(MountKey::Source));
                 (&mut self.outline.secrets, id.or_else(|| target.as_ref().map(file_name)))
             }
             Some("ssh") => {

@@ -71,7 +71,9 @@ pub(crate) fn replay(
 fn start(stages: &StageGraph, stage: usize, bases: &Bases, ends: &[Option<State>]) -> State {
     let described = &stages.stages[stage];
     match &described.base {
-        StageBase::Scratch => State::of(&Runtime::default(), BaseKnown::Yes),
+        StageBase::Scratch | StageBase::Context(_) => {
+            State::of(&Runtime::default(), BaseKnown::Yes)
+        }
         StageBase::Stage(base) => {
             let end = ends.get(*base).cloned().flatten();
             end.unwrap_or_else(|| State::of(&Runtime::default(), BaseKnown::No))

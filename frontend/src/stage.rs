@@ -18,7 +18,7 @@ use crate::ast::{Ast, Base, Escape, Instruction, Kind, Text};
 use crate::config::ImageConfig;
 use crate::diagnostic::Diagnostic;
 use crate::expand::{Expanded, Style};
-use crate::options::Options;
+use crate::options::{NamedContext, Options, familiar};
 use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
 use crate::source::{Source, Span};
@@ -33,8 +33,12 @@ pub struct StageGraph {
     pub(crate) declared: BTreeSet<String>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) target: usize,
-    /// The stages that are wanted, with everything they need: the target, or all of them.
+    /// The stages that are wanted, with everything they need: the target and what is built besides
+    /// it, or all of them.
     pub(crate) wanted: Vec<usize>,
+    /// What is built besides the target.
+    pub(crate) also: Vec<usize>,
+    contexts: BTreeMap<String, NamedContext>,
     platform: Platform,
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Stage {
     /// `--platform`, or the platform to build for.
     pub(crate) platform: Platform,
     pub(crate) instructions: Vec<Instruction>,
+    /// A named context stands for it, and nothing of it is built.
+    pub(crate) replaced: bool,
     /// The `FROM`.
     pub(crate) span: Span,
     /// The line of the `FROM`, counted from 1.
@@ -62,6 +68,8 @@ pub(crate) enum StageBase {
     Stage(usize),
     /// An image, as the user wrote it.
     Image(String),
+    /// The files of a named context.
+    Context(String),
 }
 
 /// An image whose digest and config have to be known.
@@ -126,6 +134,8 @@ pub fn stages_with_errors(
         stages: Vec::new(),
         target: 0,
         wanted: Vec::new(),
+        also: Vec::new(),
+        contexts: options.contexts.clone(),
         platform: options.platform.clone(),
     };
     for instruction in after {
@@ -138,7 +148,7 @@ pub fn stages_with_errors(
                 }
             },
             _ => {
-                if let Some(stage) = graph.stages.last_mut() {
+                if let Some(stage) = graph.stages.last_mut().filter(|stage| !stage.replaced) {
                     stage.instructions.push(instruction.clone());
                 }
             }
@@ -147,6 +157,15 @@ pub fn stages_with_errors(
     match graph.find_target(options.target.as_deref()) {
         Ok(target) => (graph.target, graph.wanted) = (target, vec![target]),
         Err(diagnostic) => diagnostics.push(*diagnostic),
+    }
+    for name in &options.also {
+        match graph.find_target(Some(name)) {
+            Ok(stage) => {
+                graph.also.push(stage);
+                graph.wanted.push(stage);
+            }
+            Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
     }
     if !diagnostics.is_empty() {
         graph.wanted.clear();
@@ -177,7 +196,9 @@ impl StageGraph {
     pub(crate) fn platform_of(&self, stage: usize) -> &Platform {
         match self.stages[stage].base {
             StageBase::Stage(base) => self.platform_of(base),
-            StageBase::Scratch | StageBase::Image(_) => &self.stages[stage].platform,
+            StageBase::Scratch | StageBase::Image(_) | StageBase::Context(_) => {
+                &self.stages[stage].platform
+            }
         }
     }
 
@@ -188,6 +209,11 @@ impl StageGraph {
 
     fn stage(&self, from: &Base, instruction: &Instruction, source: &Source) -> Fallible<Stage> {
         let mut stage = self.broken_stage(from, instruction, source);
+        if let Some(context) = stage.name.as_deref().and_then(|name| self.named_context(name)) {
+            stage.base = context;
+            stage.replaced = true;
+            return Ok(stage);
+        }
         let style = Style::word(self.escape.char());
         let image = expand(style, &from.image, &self.globals)?;
         if image.text.is_empty() {
@@ -215,6 +241,7 @@ impl StageGraph {
             base: StageBase::Scratch,
             platform: self.platform.clone(),
             instructions: Vec::new(),
+            replaced: false,
             span: instruction.span.clone(),
             line: source.position(instruction.span.start).0,
         }
@@ -225,8 +252,17 @@ impl StageGraph {
         match self.last_named(name, self.stages.len()) {
             Some(stage) => StageBase::Stage(stage),
             None if name == "scratch" => StageBase::Scratch,
-            None => StageBase::Image(name.to_owned()),
+            None => self.named_context(name).unwrap_or_else(|| StageBase::Image(name.to_owned())),
         }
+    }
+
+    /// What `--build-context` says that a name stands for.
+    pub(crate) fn named_context(&self, name: &str) -> Option<StageBase> {
+        let name = familiar(name);
+        Some(match self.contexts.get(&name)? {
+            NamedContext::Image(reference) => StageBase::Image(reference.clone()),
+            NamedContext::Files => StageBase::Context(name),
+        })
     }
 
     fn bad_platform(&self, text: &Text, platform: &Expanded) -> Diagnostic {

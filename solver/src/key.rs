@@ -6,8 +6,9 @@
 //! | definition key | op digest, and for each edge: the definition key of the input and the selector; for a context its content | first, for every vertex; costs nothing but a stat of the context |
 //! | content key | op digest, and for each edge the content that the op can see | when the definition key misses and an equal op was run before |
 //!
-//! Proxies, titles and slots enter none of them; the type system keeps them out: they are skipped
-//! when an op is serialised.
+//! Proxies, names and sharing of cache mounts, titles and slots enter none of them; the type system
+//! keeps them out: they are skipped when an op is serialised. Values of secrets are not even known
+//! here.
 
 use std::fmt;
 
@@ -47,6 +48,13 @@ pub enum InputKey {
 /// Bumped when the same op would make other bytes, or keys are made differently.
 const VERSION: &[u8] = b"rbuild key 1\0";
 
+impl Part {
+    /// How a person is told that this part differs.
+    pub fn change(&self) -> String {
+        format!("{} changed", self.name)
+    }
+}
+
 impl Op {
     /// The digest of this op's fields.
     pub fn digest(&self) -> OpDigest {
@@ -55,14 +63,6 @@ impl Op {
         // Writing plain data into a hasher cannot fail.
         let _ = serde_json::to_writer(&mut hasher, self);
         OpDigest(*hasher.finalize().as_bytes())
-    }
-
-    /// The fields that no key sees, and that still make two vertices of one graph different.
-    pub(crate) fn unkeyed(&self) -> &[(String, String)] {
-        match self {
-            Op::Exec(exec) => &exec.unkeyed_env,
-            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => &[],
-        }
     }
 }
 
@@ -111,12 +111,21 @@ fn op_parts(op: &Op) -> Vec<Part> {
     match op {
         Op::Image(image) => vec![part("base image", &image.manifest)],
         Op::Context(context) => vec![part("context", &context.name)],
+        Op::Http(http) => vec![
+            part("downloaded file", &http.found.as_ref().map(|found| found.digest)),
+            part("its time", &http.found.as_ref().map(|found| found.modified)),
+        ],
+        Op::Git(git) => vec![
+            part("commit", &git.commit),
+            part("subdirectory", &git.subdir),
+            part("checkout", &(&git.git_dir, git.submodules, git.times)),
+        ],
         Op::Exec(exec) => exec_parts(exec),
         Op::Copy(copy) => vec![
             part("destination", &copy.dest),
             part("owner", &copy.chown),
             part("mode", &copy.chmod),
-            part("inline files", &copy.sources),
+            part("sources", &copy.sources),
         ],
         Op::MakeDir(dir) => vec![part("directory", &dir.path), part("user", &dir.user)],
     }
@@ -128,7 +137,12 @@ fn exec_parts(exec: &ExecOp) -> Vec<Part> {
     parts.push(part("working directory", &exec.cwd));
     parts.push(part("user", &exec.user));
     parts.push(part("network", &exec.network));
-    parts.push(part("mounts", &exec.mounts));
+    parts.push(part("security", &exec.security));
+    let mounts = exec.mounts.iter();
+    parts.extend(mounts.map(|mount| part(&format!("mount at `{}`", mount.target), &mount.kind)));
+    parts.push(part("secrets", &exec.secrets));
+    parts.push(part("devices", &exec.devices));
+    parts.push(part("resources", &exec.resources));
     parts.push(part("platform", &exec.platform));
     parts
 }
@@ -145,7 +159,7 @@ fn input_part(position: usize, selector: &Selector, input: &InputKey) -> Part {
             format!("files of `{}`", shown(&paths.pattern))
         }
         (Selector::Paths(paths), InputKey::Definition(_)) => {
-            format!("the stage that `{}` comes from", shown(&paths.pattern))
+            format!("what `{}` comes from", shown(&paths.pattern))
         }
     };
     Part { name, digest }

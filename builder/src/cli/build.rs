@@ -12,6 +12,7 @@ use rbuild_solver::op::{Network, Platform};
 use crate::build::{self, Built};
 use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
+use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
 use crate::options::{BuildOptions, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -40,6 +41,10 @@ pub struct Args {
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
+    /// Build these stages too, side by side; the build fails if they do, and the image gets nothing
+    /// of them
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    also: Vec<String>,
     /// Run every step again
     #[arg(long)]
     no_cache: bool,
@@ -67,6 +72,8 @@ pub struct Args {
     /// Add a line to the /etc/hosts of steps
     #[arg(long, value_name = "HOST:IP")]
     add_host: Vec<String>,
+    #[command(flatten)]
+    steps: StepArgs,
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -137,10 +144,13 @@ impl Args {
             epoch: epoch(&build_args)?,
             build_args,
             target: self.target,
+            also: self.also,
+            contexts: BTreeMap::new(),
             platform: platform(self.platform.as_deref())?,
             build_platform: host_platform(),
             labels: labels(&self.label)?,
             network: self.network.into(),
+            resources: self.steps.resources()?,
             no_cache: self.no_cache,
             hostname: HOSTNAME.to_owned(),
         };
@@ -150,6 +160,9 @@ impl Args {
             tags,
             outputs,
             frontend,
+            secrets: self.steps.secrets()?,
+            agents: self.steps.agents()?,
+            allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },
             jobs: self.jobs,

@@ -203,7 +203,7 @@ impl Tree {
             Resolved::Absent(absence) => return Err(self.missing(path, &absence)),
         };
         let (below, xattrs) = if node.is_dir() {
-            (self.below(&at, b"", exclude)?, self.listing(&at)?.xattrs.clone())
+            (self.below(&at, exclude)?, self.listing(&at)?.xattrs.clone())
         } else {
             (Vec::new(), Xattrs::new())
         };
@@ -220,7 +220,7 @@ impl Tree {
         }
     }
 
-    fn missing(&self, asked: &[u8], absence: &Absence) -> SelectError {
+    pub(super) fn missing(&self, asked: &[u8], absence: &Absence) -> SelectError {
         let Absence { directory, name, rule, link } = absence;
         let hidden_by = rule.zip(self.shared.filter.as_ref()).map(|(rule, f)| f.describe(rule));
         let link = link.as_ref().map(|(at, target)| (lossy(at), lossy(target)));

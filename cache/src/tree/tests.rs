@@ -234,6 +234,18 @@ fn exclude_is_relative_to_each_matched_directory() {
 }
 
 #[test]
+fn nesting_as_deep_as_paths_go_costs_no_stack() {
+    let root = TempDir::new().unwrap();
+    let deepest = "d/".repeat(1500);
+    fs::create_dir_all(root.path().join(&deepest)).unwrap();
+    let selection = tree(&root).select(&selector("d")).unwrap();
+    assert_eq!(selection.len(), 1500);
+    let last = selection.matches[0].below.last().unwrap();
+    assert_eq!(last.path.len(), deepest.len() - "d/".len() - "/".len());
+    selection.digest(&StatCache::none()).unwrap();
+}
+
+#[test]
 fn names_need_not_be_text() {
     let root = TempDir::new().unwrap();
     fs::create_dir(root.path().join("d")).unwrap();

@@ -1,8 +1,8 @@
 //! `COPY` and `ADD`.
 
+use crate::address::is_address;
 use crate::ast::{Kind, TransferSource};
 use crate::scope::expand;
-use crate::stage::unsupported::is_address;
 
 use super::{Facts, Found};
 

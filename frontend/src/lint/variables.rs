@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::ast::{Base, HeredocExpansion, Instruction, Kind, Run, Text, Transfer, TransferSource};
+use crate::ast::{
+    Base, HeredocExpansion, Instruction, Kind, MountKey, Run, Text, Transfer, TransferSource,
+};
 use crate::expand::Style;
 use crate::options::Options;
 use crate::parser::suggest::nearest;
@@ -92,17 +94,9 @@ fn words(kind: &Kind, style: Style) -> Vec<(Text, Style)> {
 
 /// The options of all mounts but `from`, which is not expanded.
 fn mounts(run: &Run) -> Vec<Text> {
-    let mut options = Vec::new();
-    for mount in &run.mounts {
-        let mut at = 0;
-        for option in mount.as_str().split(',') {
-            if !option.starts_with("from=") {
-                options.push(mount.slice(at..at + option.len()));
-            }
-            at += option.len() + 1;
-        }
-    }
-    options
+    let options = run.mounts.iter().flat_map(|mount| &mount.options);
+    let expanded = options.filter(|option| option.key != MountKey::From);
+    expanded.filter_map(|option| option.value.clone()).collect()
 }
 
 fn transferred(transfer: &Transfer, checksum: Option<&Text>, style: Style) -> Vec<(Text, Style)> {
@@ -174,7 +168,8 @@ pub(super) fn invalid_default_arg_in_from(facts: &Facts<'_>) -> Vec<Found> {
     }
     let invalid = |(index, (from, base)): (usize, (&Instruction, &Base))| {
         let name = expand(facts.style(), &base.image, &defaults.values).ok()?.text;
-        let is_stage = matches!(facts.stages.stages.get(index)?.base, StageBase::Stage(_));
+        let base_is = &facts.stages.stages.get(index)?.base;
+        let is_stage = matches!(base_is, StageBase::Stage(_) | StageBase::Context(_));
         if is_stage || is_image_name(&name) {
             return None;
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_cache::tree::Selector;
+use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Graph, Origin, Vertex, VertexId};
-use rbuild_solver::op::{ImageOp, Op, Platform};
+use rbuild_solver::op::{CopyOp, CopySource, ImageOp, Op, Platform, Unpack};
 
 use crate::ast::{Instruction, Kind, Text};
 use crate::config::{DEFAULT_PATH, ImageConfig};
@@ -28,6 +28,7 @@ pub(super) struct Lowering<'a> {
     pub(super) graph: Graph,
     pub(super) done: BTreeMap<usize, StageState>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
     pub(super) declared: Declared,
 }
 
@@ -110,6 +111,10 @@ impl StageLowering<'_, '_> {
         let stage = &self.lowering.stages.stages[self.index];
         match &stage.base {
             StageBase::Scratch => self.state.config = ImageConfig::empty(&self.platform),
+            StageBase::Context(name) => {
+                self.state.config = ImageConfig::empty(&self.platform);
+                self.state.tip = Some(self.from_context(name));
+            }
             StageBase::Stage(base) => {
                 self.state = self.lowering.done.get(base).cloned().unwrap_or_default();
                 self.state.config = self.state.config.child();
@@ -137,6 +142,26 @@ impl StageLowering<'_, '_> {
         for (name, value) in runtime.env_pairs() {
             self.state.scope.set(name, value);
         }
+    }
+
+    /// The files of a named context as one layer.
+    fn from_context(&mut self, name: &str) -> VertexId {
+        let files = PathSelector { pattern: String::new(), exclude: Vec::new() };
+        let edge = Edge { from: self.context(name), selector: Selector::Paths(files) };
+        let op = Op::Copy(CopyOp {
+            base: None,
+            sources: vec![CopySource::Input { input: 0, unpack: Unpack::No }],
+            dest: "/".to_owned(),
+            chown: None,
+            chmod: None,
+        });
+        let origin = Origin {
+            title: format!("[context {name}] FROM {name}"),
+            slot: self.titles.slot("FROM"),
+            always_run: self.always_run(),
+            ..Origin::default()
+        };
+        self.add(op, vec![edge], origin)
     }
 
     fn step(&mut self, step: &Step) -> Fallible<()> {

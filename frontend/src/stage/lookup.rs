@@ -7,7 +7,7 @@ use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
 use crate::source::Span;
 
-use super::{Stage, StageGraph};
+use super::{Stage, StageBase, StageGraph};
 
 /// Where the sources of a `COPY` are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum CopyFrom {
     Stage(usize),
     /// In an image, as the user wrote it.
     Image(String),
+    /// In a named context.
+    Context(String),
     /// Nowhere.
     Scratch,
 }
@@ -74,7 +76,11 @@ impl StageGraph {
         match self.last_named(name, self.stages.len()) {
             Some(later) => Err(Box::new(self.not_earlier(later, stage, from))),
             None if name == "scratch" => Ok(CopyFrom::Scratch),
-            None => Ok(CopyFrom::Image(name.to_owned())),
+            None => Ok(match self.named_context(name) {
+                Some(StageBase::Context(name)) => CopyFrom::Context(name),
+                Some(StageBase::Image(reference)) => CopyFrom::Image(reference),
+                _ => CopyFrom::Image(name.to_owned()),
+            }),
         }
     }
 
@@ -93,9 +99,9 @@ impl StageGraph {
     fn not_earlier(&self, named: usize, stage: usize, from: &Text) -> Diagnostic {
         let error = |message: String| Diagnostic::error("forward-reference", from.span(), message);
         if named == stage {
-            return error(format!("stage `{from}` cannot copy from itself"));
+            return error(format!("stage `{from}` cannot take files from itself"));
         }
-        error(format!("stage `{from}` must be defined before it is copied from"))
+        error(format!("stage `{from}` must be defined before it is used"))
             .with_help(format!("it begins on line {}: move it up", self.stages[named].line))
     }
 

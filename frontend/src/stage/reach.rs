@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_solver::op::Platform;
 
-use crate::ast::{Instruction, Kind};
+use crate::ast::{Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lower::mount;
 use crate::parser::parse_trigger;
-use crate::scope::Fallible;
 use crate::source::{Source, Span};
 
 use super::lookup::CopyFrom;
@@ -111,15 +111,17 @@ impl Walk<'_> {
         for step in &steps {
             let refused = unsupported::instruction(&step.instruction);
             self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
-            match self.copy_from(step, index) {
-                Ok(Some(CopyFrom::Stage(stage))) => {
-                    needed.insert(stage);
+            for from in froms(&step.instruction) {
+                match self.graph.copy_from(from, index) {
+                    Ok(CopyFrom::Stage(stage)) => {
+                        needed.insert(stage);
+                    }
+                    Ok(CopyFrom::Image(reference)) => {
+                        self.image(&reference, &self.graph.platform.clone(), step.span());
+                    }
+                    Ok(CopyFrom::Scratch | CopyFrom::Context(_)) => {}
+                    Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
                 }
-                Ok(Some(CopyFrom::Image(reference))) => {
-                    self.image(&reference, &self.graph.platform.clone(), step.span());
-                }
-                Ok(Some(CopyFrom::Scratch) | None) => {}
-                Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
             }
         }
         self.reach.stages.insert(index, steps);
@@ -128,21 +130,12 @@ impl Walk<'_> {
         }
     }
 
-    fn copy_from(&self, step: &Step, stage: usize) -> Fallible<Option<CopyFrom>> {
-        match &step.instruction.kind {
-            Kind::Copy(copy) => {
-                copy.from.as_ref().map(|from| self.graph.copy_from(from, stage)).transpose()
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// The triggers of the base, then what is written. An earlier stage's own triggers run, those
     /// that it ran itself do not run again.
     fn steps(&mut self, index: usize) -> Vec<Step> {
         let stage = &self.graph.stages[index];
         let mut steps = match &stage.base {
-            StageBase::Scratch => Vec::new(),
+            StageBase::Scratch | StageBase::Context(_) => Vec::new(),
             StageBase::Stage(base) => file_triggers(&self.graph.stages[*base].instructions),
             StageBase::Image(reference) => {
                 self.image(reference, &stage.platform, stage.span.clone());
@@ -185,6 +178,15 @@ impl Walk<'_> {
             }
         }
         steps
+    }
+}
+
+/// What an instruction needs besides its stage: stages and images, as they are written.
+fn froms(instruction: &Instruction) -> Vec<&Text> {
+    match &instruction.kind {
+        Kind::Copy(copy) => copy.from.iter().collect(),
+        Kind::Run(run) => mount::froms(&run.mounts).collect(),
+        _ => Vec::new(),
     }
 }
 
