@@ -118,7 +118,7 @@ impl Worker for BuildWorker<'_> {
     }
 
     fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
-        let record = self.store.records().last_in_slot(slot)?;
+        let record = self.store.records().last_in_slot(&self.slot(slot))?;
         serde_json::from_value(record.parts).ok()
     }
 
@@ -147,7 +147,7 @@ impl Worker for BuildWorker<'_> {
         let record = Record {
             key: *entry.key.as_bytes(),
             op: *entry.op.as_bytes(),
-            slot: entry.vertex.origin.slot.clone(),
+            slot: self.slot(&entry.vertex.origin.slot),
             layers: snapshot.layers.clone(),
             inputs: entry.inputs.iter().zip(selectors).map(|(i, s)| self.input_row(i, s)).collect(),
             parts: serde_json::to_value(entry.parts).unwrap_or_default(),
@@ -207,6 +207,11 @@ impl BuildWorker<'_> {
             (job.events)(Event::Progress { vertex, what, done, total: Some(total) });
         };
         Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
+    }
+
+    /// Which step of which project: what a miss is compared with, and what `du` shows.
+    fn slot(&self, step: &str) -> String {
+        format!("{} {step}", self.context.root.display())
     }
 
     /// The time of what is made here and has none of its own, in seconds and nanoseconds.

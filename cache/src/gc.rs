@@ -121,6 +121,9 @@ impl Store {
         let root = self.ground();
         root.flush_used();
         root.sweep()?;
+        if what == Prune::Unreferenced {
+            self.images().drop_nameless().map_err(UsageError::from)?;
+        }
         let before = self.usage()?;
         let doomed = match what {
             Prune::Unreferenced => plan::plan(&before, 0, SystemTime::now()),

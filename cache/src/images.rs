@@ -157,6 +157,14 @@ impl Images {
         Ok(index.manifests.into_iter().filter(|entry| name_of(entry).is_none()).collect())
     }
 
+    /// Lets go of the images that have no name.
+    pub(crate) fn drop_nameless(&self) -> Result<(), ImageError> {
+        if self.nameless()?.is_empty() {
+            return Ok(());
+        }
+        self.change(|manifests| manifests.retain(|entry| name_of(entry).is_some()))
+    }
+
     /// All descriptors, tagged or not: what the store must keep.
     pub(crate) fn descriptors(&self) -> Result<Vec<Descriptor>, ImageError> {
         self.locked(|index| index.manifests)

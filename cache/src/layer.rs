@@ -51,7 +51,7 @@ mod writer;
 pub use active::Active;
 pub use compress::Compression;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
-pub use error::{ImportError, MountError, ReadError, WriteError};
+pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
 pub use unpack::BadMember;

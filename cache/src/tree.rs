@@ -139,7 +139,8 @@ impl Tree {
     /// What `selector` picks: its matches in the order of their names, and everything below those
     /// that are directories.
     ///
-    /// A pattern with wildcards may match nothing; a literal path must be there. The same selector
+    /// A pattern with wildcards may match nothing in the directory that is named before the first
+    /// of them; that directory, or a literal path, must be there. The same selector
     /// gives the same selection again, however the directory may have changed.
     pub fn select(&self, selector: &PathSelector) -> Result<Arc<Selection>, SelectError> {
         let known = |tree: &Shared| lock(&tree.selections).get(selector).cloned();

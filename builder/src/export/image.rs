@@ -3,7 +3,7 @@
 //! The layers of the base keep the descriptors they came with. Those that this build made are
 //! uncompressed tars in the store, and become gzip when they leave it.
 
-use rbuild_cache::layer::{Compression, ReadError};
+use rbuild_cache::layer::{CompressError, Compression, ReadError};
 use rbuild_cache::{Descriptor, Digest, LayerId, Snapshot, Store};
 use rbuild_frontend::config::ImageConfig;
 use serde::Serialize;
@@ -97,6 +97,9 @@ pub enum AssembleError {
     /// A layer could not be written as a tar.
     #[error("cannot write a layer of the image")]
     Layer(#[from] ReadError),
+    /// A layer could not be compressed.
+    #[error("cannot compress a layer of the image")]
+    Compress(#[from] CompressError),
     /// A document could not be stored.
     #[error("cannot store the image's config or manifest")]
     Blob(#[from] rbuild_cache::BlobWriteError),

@@ -15,14 +15,17 @@ use rbuild_cache::{Descriptor, Digest};
 use rbuild_solver::op::Platform;
 
 use super::Client;
-use super::blob::BlobReader;
+use super::blob::{BlobReader, Progress};
 use super::config::Registries;
 use super::credential::Credentials;
 use super::document::{self, RawManifest};
 use super::error::RegistryError;
+use super::push::{BlobUpload, Content, ImageUpload};
 use super::reference::{Reference, Repository};
 use super::resolve::{Known, Resolved};
 use super::retry::Patience;
+
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Never waits long, and gives up where a user would be more patient.
 fn impatient() -> Patience {
@@ -94,7 +97,7 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Descriptor {
 }
 
 fn layer(bytes: &[u8]) -> Descriptor {
-    descriptor("application/vnd.oci.image.layer.v1.tar", bytes)
+    descriptor(LAYER_TYPE, bytes)
 }
 
 /// A manifest with the config and one layer.
@@ -107,6 +110,32 @@ fn manifest(config: &[u8], content: &[u8]) -> RawManifest {
     let layer = json(&layer(content));
     let text = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
     RawManifest::new(Bytes::from(text)).unwrap()
+}
+
+/// An image to push, and the folder that its blobs are in.
+struct Built {
+    image: ImageUpload,
+    dir: tempfile::TempDir,
+}
+
+impl Built {
+    fn new(config: &[u8], content: &[u8]) -> Built {
+        let dir = tempfile::tempdir().unwrap();
+        let config_type = "application/vnd.oci.image.config.v1+json";
+        let blobs = [("config", config_type, config), ("layer", LAYER_TYPE, content)];
+        let blobs = blobs.map(|(name, media_type, bytes)| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let descriptor = descriptor(media_type, bytes);
+            BlobUpload { descriptor, content: Content::File(path), seen_in: Vec::new() }
+        });
+        let image = ImageUpload { manifest: manifest(config, content), blobs: blobs.into() };
+        Built { image, dir }
+    }
+}
+
+fn silent() -> Progress {
+    Arc::new(|_, _, _| {})
 }
 
 fn read_all(mut blob: BlobReader) -> Result<Vec<u8>, RegistryError> {

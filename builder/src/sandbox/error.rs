@@ -69,6 +69,12 @@ pub enum Failure {
         /// What the user can do about it.
         help: Option<String>,
     },
+    /// The build's own network could not be made.
+    #[error("{reason}")]
+    Network {
+        /// Why not.
+        reason: String,
+    },
     /// There is no such program.
     #[error("`{program}`: no such program{}", searched(path))]
     NoProgram {

@@ -155,11 +155,7 @@ fn mount_one(
     let target = &mount.target;
     let doing = || format!("prepare the mount at `{target}`");
     match &mount.kind {
-        MountKind::Detached { fd } => {
-            let source = fd_at(fds, *fd)?;
-            let kind = kind_of(source).doing(doing)?;
-            place.put(source, target, kind)
-        }
+        MountKind::Detached { fd, .. } => place.put(fd_at(fds, *fd)?, target, stub_kind(mount)),
         MountKind::Tmpfs { size, mode } => {
             let mut options = vec![("mode", format!("{mode:o}"))];
             options.extend(size.map(|size| ("size", size.to_string())));
@@ -263,7 +259,7 @@ fn plain(target: &str) -> Option<String> {
 }
 
 fn make_stub(stage: BorrowedFd<'_>, path: &str, mount: &Mount) -> Result<(), Errno> {
-    let is_file = matches!(mount.kind, MountKind::File { .. });
+    let is_file = stub_kind(mount) == Kind::File;
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
         let stub = format!("stub/{}", &path[..end]);
@@ -274,6 +270,13 @@ fn make_stub(stage: BorrowedFd<'_>, path: &str, mount: &Mount) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+fn stub_kind(mount: &Mount) -> Kind {
+    match mount.kind {
+        MountKind::Tmpfs { .. } | MountKind::Detached { directory: true, .. } => Kind::Directory,
+        MountKind::File { .. } | MountKind::Detached { directory: false, .. } => Kind::File,
+    }
 }
 
 fn make_directory(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {

@@ -1,12 +1,13 @@
 //! The root file system of a step: the overlay, and making it `/`.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
 };
 
 use super::error::{Doing, Failure};
@@ -14,26 +15,49 @@ use super::mounts::Stage;
 use super::step::fd_at;
 use super::wire::{Request, Root};
 
+/// Where the root is attached in the stage.
+const PLACE: &str = "root";
+
 /// Mounts the root where nobody looks, and gives its descriptor.
 pub fn attach(request: &Request, fds: &[OwnedFd], stage: &Stage) -> Result<OwnedFd, Failure> {
     match &request.root {
         Root::Overlay { lowers, upper, work } => {
             let overlay = Overlay::open(lowers, upper, work, request.privilege.rootless, stage)?;
-            let mount = overlay.mount().doing(|| "mount the overlay of the step's layers")?;
-            attach_fd(mount.as_fd(), stage)?;
-            Ok(mount)
+            match overlay.mount() {
+                Err(Errno::INVAL) => overlay.mount_by_options(stage).map_err(no_overlay),
+                mount => {
+                    mount.map_err(no_overlay).and_then(|mount| attach_fd(mount.as_fd(), stage))
+                }
+            }
         }
-        Root::Mounted { fd } => {
-            let mount = fd_at(fds, *fd)?;
-            attach_fd(mount, stage)?;
-            rustix::io::fcntl_dupfd_cloexec(mount, 3).doing(|| "keep the root")
-        }
+        Root::Mounted { fd } => attach_fd(fd_at(fds, *fd)?, stage),
     }
 }
 
-fn attach_fd(mount: BorrowedFd<'_>, stage: &Stage) -> Result<(), Failure> {
-    move_mount(mount, "", stage.fd(), "root", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+fn no_overlay(errno: Errno) -> Failure {
+    let failure = Failure::setup("mount the overlay of the step's layers", errno);
+    match errno {
+        Errno::INVAL => failure.or_help(
+            "the store must be on a file system that overlays can write to: ext4, xfs, btrfs or \
+             tmpfs, but not another overlay (mount a volume there) and not NFS",
+        ),
+        Errno::PERM => failure.or_help(
+            "overlays in a user namespace need Linux 5.11; with an older kernel, run as root",
+        ),
+        Errno::NODEV => failure.or_help("the kernel lacks overlayfs: modprobe overlay"),
+        _ => failure,
+    }
+}
+
+fn attach_fd(mount: BorrowedFd<'_>, stage: &Stage) -> Result<OwnedFd, Failure> {
+    move_mount(mount, "", stage.fd(), PLACE, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .and_then(|()| open_place(stage))
         .doing(|| "attach the root")
+}
+
+fn open_place(stage: &Stage) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(stage.fd(), PLACE, flags, Mode::empty())
 }
 
 /// Makes `root` the root of this process and lets go of the host's.
@@ -41,12 +65,28 @@ pub fn pivot(root: &OwnedFd) -> Result<(), Failure> {
     let doing = || "change the root";
     let host = open_directory("/")?;
     rustix::process::fchdir(root).doing(doing)?;
-    // Both at the same place: the host's root lies on top of the new one and is taken off, with
-    // the stage on it.
+    // Both at the same place: the host's root lies on top of the new one, the stage on top of it.
     rustix::process::pivot_root(".", ".").doing(doing)?;
     rustix::process::fchdir(host).doing(doing)?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "let go of the host's root")?;
-    rustix::process::chdir("/").doing(doing)
+    for what in ["the stage", "the host's root"] {
+        rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| format!("let go of {what}"))?;
+    }
+    rustix::process::chdir("/").doing(doing)?;
+    check_top()
+}
+
+/// What lay on the new root would still be reached by `..`, so better nothing runs.
+fn check_top() -> Result<(), Failure> {
+    let doing = || "look at the new root";
+    let mount = |path: &str| {
+        rustix::fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::MNT_ID)
+            .map(|found| found.stx_mnt_id)
+    };
+    if mount("/").doing(doing)? == mount("/..").doing(doing)? {
+        Ok(())
+    } else {
+        Err(Failure::setup("let go of the host's root", Errno::BUSY))
+    }
 }
 
 /// What an overlay is made of, opened: mount options name descriptors, so neither odd characters
@@ -94,6 +134,28 @@ impl Overlay {
         // A device file made by a step or shipped in a layer opens no device of the host.
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
     }
+
+    /// The same for kernels before 6.7, which take all lower directories as one option: in the
+    /// page of options there is room for some 200.
+    fn mount_by_options(&self, stage: &Stage) -> Result<OwnedFd, Errno> {
+        let lowers: Vec<String> = self.lowers.iter().map(by_descriptor).collect();
+        let mut options = format!(
+            "lowerdir={},upperdir={},workdir={},volatile",
+            lowers.join(":"),
+            by_descriptor(&self.upper),
+            by_descriptor(&self.work),
+        );
+        for (key, value) in FEATURES {
+            options.push_str(&format!(",{key}={value}"));
+        }
+        if self.rootless {
+            options.push_str(",userxattr");
+        }
+        let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+        let place = format!("/proc/self/fd/{}/{PLACE}", stage.fd().as_raw_fd());
+        mount("overlay", place, "overlay", MountFlags::NODEV, options.as_c_str())?;
+        open_place(stage)
+    }
 }
 
 /// Features that would put things into `upper` which mean something in this stack only.
@@ -108,3 +170,6 @@ fn open_directory(path: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, path, flags, Mode::empty()).doing(|| format!("open `{path}`"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rbuild_solver::worker::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::pipe::PipeFlags;
@@ -15,7 +15,7 @@ use super::error::{Failure, SandboxError};
 use super::spec::{Access, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
 use super::sys::{self, Depth};
 use super::terminal::{self, Raw};
-use super::wire::{self, Privilege, Report, Stub};
+use super::wire::{self, Ask, Privilege, Report, Stub};
 use super::{files, target};
 
 /// How often a cancelled build and a changed window are looked for: not noticeable to a person,
@@ -24,9 +24,10 @@ const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// A request with the descriptors that go beside it.
 pub struct Parcel {
-    request: wire::Request,
+    ask: Ask,
     fds: Vec<OwnedFd>,
     output: Option<OwnedFd>,
+    raw: bool,
 }
 
 impl Parcel {
@@ -62,20 +63,16 @@ impl Parcel {
             stdio,
             privilege,
         };
-        Ok(Parcel { request, fds, output })
+        let ask = Ask::Step(Box::new(request));
+        Ok(Parcel { ask, fds, output, raw: spec.stdio == Stdio::Terminal })
     }
 
     /// Hands it to the server, and keeps what the caller's side needs.
     pub fn send(self, control: BorrowedFd<'_>) -> Result<Step, SandboxError> {
         let (ours, theirs) = wire::pair().map_err(|errno| server("make a socket", errno))?;
         let fds: Vec<_> = self.fds.iter().map(AsFd::as_fd).collect();
-        wire::request(control, &self.request, theirs.as_fd(), &fds).map_err(|source| {
-            match Errno::from_io_error(&source) {
-                Some(Errno::PIPE | Errno::CONNRESET) => SandboxError::ServerGone,
-                _ => SandboxError::Server { doing: "ask the sandbox server".into(), source },
-            }
-        })?;
-        let raw = matches!(self.request.stdio, wire::Stdio::Terminal { .. }).then(Raw::enter);
+        ask(control, &self.ask, &theirs, &fds)?;
+        let raw = self.raw.then(Raw::enter);
         Ok(Step {
             report: ours,
             output: self.output.map(File::from),
@@ -118,7 +115,10 @@ fn pack_root(root: &Root, fds: &mut Vec<OwnedFd>) -> Result<wire::Root, SandboxE
 fn pack_mount(mount: &Mount, fds: &mut Vec<OwnedFd>) -> Result<wire::Mount, SandboxError> {
     let kind = match &mount.kind {
         MountKind::Bind { source, access } => {
-            wire::MountKind::Detached { fd: keep(fds, detach(source, *access, Depth::Recursive)?) }
+            let mount = detach(source, *access, Depth::Recursive)?;
+            let stat = rustix::fs::fstat(&mount).map_err(|e| server("look at a mount", e))?;
+            let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            wire::MountKind::Detached { fd: keep(fds, mount), directory }
         }
         MountKind::Tmpfs { size, mode } => wire::MountKind::Tmpfs { size: *size, mode: *mode },
         MountKind::File { data, mode, owner } => {
@@ -145,10 +145,9 @@ fn pack_stdio(
                     .map(|fd| keep(fds, fd))
                     .map_err(|errno| server("share the standard streams", errno))
             };
-            let nothing = nothing()?;
             let input = match stdio {
-                Stdio::Output => dup(nothing.as_fd())?,
-                _ => dup(rustix::stdio::stdin())?,
+                Stdio::Output => None,
+                _ => Some(dup(rustix::stdio::stdin())?),
             };
             let output = dup(rustix::stdio::stdout())?;
             let error = dup(rustix::stdio::stderr())?;
@@ -159,12 +158,6 @@ fn pack_stdio(
             Ok((wire::Stdio::Terminal { rows, columns }, None))
         }
     }
-}
-
-/// What a process reads that has no input.
-fn nothing() -> Result<OwnedFd, SandboxError> {
-    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| server("open /dev/null", errno))
 }
 
 /// A mount of the source that belongs to no place yet: the step puts it where it is wanted. Made
@@ -280,15 +273,7 @@ impl Step {
     }
 
     fn read_report(&mut self) -> Result<Option<Exit>, SandboxError> {
-        let (bytes, fds) = wire::receive(self.report.as_fd())
-            .map_err(|errno| server("hear from the step", errno))?;
-        if bytes.is_empty() {
-            return Err(SandboxError::ServerGone);
-        }
-        let report = serde_json::from_slice(&bytes).map_err(|error| SandboxError::Server {
-            doing: "read a report of the sandbox".into(),
-            source: error.into(),
-        })?;
+        let (report, fds) = receive(&self.report)?;
         let first = fds.into_iter().next();
         match (report, first) {
             (Report::Stub(stub), Some(parent)) => self.stubs.push((stub, parent)),
@@ -300,7 +285,7 @@ impl Step {
             (Report::Exited { code, signal }, _) => {
                 return Ok(Some(signal.map_or(Exit::Code(code), Exit::Signal)));
             }
-            (Report::Stub(_) | Report::Terminal, None) => {}
+            (Report::Stub(_) | Report::Terminal | Report::Network, _) => {}
         }
         Ok(None)
     }
@@ -314,6 +299,64 @@ impl Step {
             raw.follow_size(terminal.as_fd());
         }
     }
+}
+
+/// A network of the build's own. It lasts as long as this does.
+#[derive(Debug)]
+pub struct Network {
+    /// Its keeper ends when the other end of this does.
+    _keeper: OwnedFd,
+    namespace: OwnedFd,
+}
+
+impl Network {
+    /// Has the server make one.
+    pub fn make(control: BorrowedFd<'_>) -> Result<Network, SandboxError> {
+        let (keeper, theirs) = wire::pair().map_err(|errno| server("make a socket", errno))?;
+        ask(control, &Ask::Network, &theirs, &[])?;
+        drop(theirs);
+        let (report, fds) = receive(&keeper)?;
+        match (report, fds.into_iter().next()) {
+            (Report::Network, Some(namespace)) => Ok(Network { _keeper: keeper, namespace }),
+            (Report::Failed(failure), _) => Err(failure.into()),
+            _ => Err(SandboxError::ServerGone),
+        }
+    }
+
+    /// What a step needs to join it.
+    pub fn join(&self) -> Result<OwnedFd, SandboxError> {
+        rustix::io::fcntl_dupfd_cloexec(&self.namespace, 3)
+            .map_err(|errno| server("share the network", errno))
+    }
+}
+
+fn ask(
+    control: BorrowedFd<'_>,
+    ask: &Ask,
+    report: &OwnedFd,
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), SandboxError> {
+    wire::ask(control, ask, report.as_fd(), fds).map_err(|source| {
+        match Errno::from_io_error(&source) {
+            Some(Errno::PIPE | Errno::CONNRESET) => SandboxError::ServerGone,
+            _ => SandboxError::Server { doing: "ask the sandbox server".into(), source },
+        }
+    })
+}
+
+fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
+    let (bytes, fds) = wire::receive(report.as_fd()).map_err(|errno| match errno {
+        Errno::CONNRESET => SandboxError::ServerGone,
+        errno => server("hear from the sandbox", errno),
+    })?;
+    if bytes.is_empty() {
+        return Err(SandboxError::ServerGone);
+    }
+    let report = serde_json::from_slice(&bytes).map_err(|error| SandboxError::Server {
+        doing: "read a report of the sandbox".into(),
+        source: error.into(),
+    })?;
+    Ok((report, fds))
 }
 
 /// What there is to do.

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use super::error::Failure;
-use super::step;
-use super::sys::{self, Forked, Namespaces};
-use super::wire::{self, Report, Request};
+use super::sys::{self, Forked, Instruction, Namespaces};
+use super::wire::{self, Ask, Report};
+use super::{network, seccomp, step};
 
 /// A step that runs.
 struct Running {
@@ -29,11 +29,12 @@ pub fn serve(control: OwnedFd) -> ! {
     // step may find keys of the user who started the build.
     let _ = rustix::process::setsid();
     let _ = sys::new_session_keyring();
+    let filter = seccomp::filter().unwrap_or_default();
     let mut running: Vec<Running> = Vec::new();
     while wait(&control, &mut running) {
         match wire::receive(control.as_fd()) {
             Ok((bytes, _)) if bytes.is_empty() => break,
-            Ok((_, fds)) => running.extend(start(fds)),
+            Ok((_, fds)) => running.extend(start(fds, &filter)),
             Err(_) => break,
         }
     }
@@ -44,40 +45,63 @@ pub fn serve(control: OwnedFd) -> ! {
 /// Waits for the next message and meanwhile looks after the steps. False when `control` failed.
 fn wait(control: &OwnedFd, running: &mut Vec<Running>) -> bool {
     loop {
-        let mut fds = vec![PollFd::new(control, PollFlags::IN)];
-        for step in running.iter() {
-            fds.push(PollFd::new(&step.pidfd, PollFlags::IN));
-            let watched = if step.killed { PollFlags::empty() } else { PollFlags::IN };
-            fds.push(PollFd::new(&step.report, watched));
-        }
-        if let Err(errno) = poll(&mut fds, None) {
-            if errno == Errno::INTR {
-                continue;
+        match poll_all(control, running) {
+            Ok((asked, events)) => {
+                look_after(running, &events);
+                if asked {
+                    return true;
+                }
             }
-            return false;
-        }
-        let events: Vec<_> = fds.iter().map(PollFd::revents).collect();
-        look_after(running, &events[1..]);
-        if !events[0].is_empty() {
-            return true;
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }
 
-/// Reports the steps that ended and kills those whose caller gave up.
-fn look_after(running: &mut Vec<Running>, events: &[PollFlags]) {
-    let mut events = events.chunks(2);
-    running.retain_mut(|step| {
-        let Some([ended, told]) = events.next() else { return true };
-        if !ended.is_empty() {
+/// What happened to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    None,
+    Ended,
+    /// Its caller says something, or is gone: both mean that it shall end.
+    Unwanted,
+}
+
+/// Waits until something happens: whether there is a message, and what there is of each step.
+fn poll_all(control: &OwnedFd, running: &[Running]) -> Result<(bool, Vec<Event>), Errno> {
+    let mut fds = vec![PollFd::new(control, PollFlags::IN)];
+    for step in running {
+        fds.push(PollFd::new(&step.pidfd, PollFlags::IN));
+        // Of a killed step only its end matters; its closed report would be ready all the time.
+        let report = if step.killed { &step.pidfd } else { &step.report };
+        fds.push(PollFd::new(report, PollFlags::IN));
+    }
+    poll(&mut fds, None)?;
+    let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    let events = fds[1..].chunks(2).map(|pair| match (ready(&pair[0]), ready(&pair[1])) {
+        (true, _) => Event::Ended,
+        (false, true) => Event::Unwanted,
+        (false, false) => Event::None,
+    });
+    Ok((ready(&fds[0]), events.collect()))
+}
+
+/// Reports the steps that ended and kills those that nobody wants.
+fn look_after(running: &mut Vec<Running>, events: &[Event]) {
+    let mut events = events.iter();
+    running.retain_mut(|step| match events.next() {
+        Some(Event::Ended) => {
             finish(step);
-            return false;
+            false
         }
-        if !told.is_empty() && !step.killed {
+        Some(Event::Unwanted) => {
             let _ = rustix::process::pidfd_send_signal(&step.pidfd, Signal::KILL);
+            // A socket that is closed with something unread in it loses what was sent before.
+            let _ = wire::receive(step.report.as_fd());
             step.killed = true;
+            true
         }
-        true
+        Some(Event::None) | None => true,
     });
 }
 
@@ -100,13 +124,13 @@ fn end_all(running: Vec<Running>) {
 }
 
 /// Forks one step. If that is not possible, its caller is told, and nothing runs.
-fn start(mut fds: Vec<OwnedFd>) -> Option<Running> {
+fn start(mut fds: Vec<OwnedFd>, filter: &[Instruction]) -> Option<Running> {
     if fds.len() < 2 {
         return None;
     }
     let rest = fds.split_off(2);
     let (body, report) = (fds.pop()?, fds.pop()?);
-    match fork(body, rest, &report) {
+    match fork(body, rest, &report, filter) {
         Ok(pidfd) => Some(Running { pidfd, report, killed: false }),
         Err(failure) => {
             let _ = wire::report(&report, &Report::Failed(failure), &[]);
@@ -116,26 +140,35 @@ fn start(mut fds: Vec<OwnedFd>) -> Option<Running> {
     }
 }
 
-fn fork(body: OwnedFd, fds: Vec<OwnedFd>, report: &OwnedFd) -> Result<OwnedFd, Failure> {
-    let request = wire::read_request(body).map_err(|error| {
+fn fork(
+    body: OwnedFd,
+    fds: Vec<OwnedFd>,
+    report: &OwnedFd,
+    filter: &[Instruction],
+) -> Result<OwnedFd, Failure> {
+    let ask = wire::read_ask(body).map_err(|error| {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         Failure::setup("read the sandbox's request", errno)
     })?;
-    let forked = sys::clone_process(namespaces(&request)).map_err(|errno| {
+    let forked = sys::clone_process(namespaces(&ask)).map_err(|errno| {
         Failure::setup("make the namespaces of a step", errno).or_help(
             "the limits in /proc/sys/user/max_*_namespaces and the number of processes \
              (ulimit -u) are what usually stops this",
         )
     })?;
-    match forked {
-        Forked::Child => step::run(request, fds, report),
-        Forked::Parent { pidfd, .. } => Ok(pidfd),
+    match (forked, ask) {
+        (Forked::Child, Ask::Step(request)) => step::run(&request, fds, report, filter),
+        (Forked::Child, Ask::Network) => network::keep(report),
+        (Forked::Parent(pidfd), _) => Ok(pidfd),
     }
 }
 
-fn namespaces(request: &Request) -> Namespaces {
-    match request.network {
-        wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
-        wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,
+fn namespaces(ask: &Ask) -> Namespaces {
+    match ask {
+        Ask::Network => Namespaces::PROCESSES,
+        Ask::Step(request) => match request.network {
+            wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
+            wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,
+        },
     }
 }

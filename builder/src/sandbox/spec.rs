@@ -46,6 +46,7 @@ pub enum Root {
         work: PathBuf,
     },
     /// A tree as it is. Mount points that are missing in it are made, and removed afterwards.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
     Tree {
         /// The tree.
         source: Source,
@@ -60,6 +61,7 @@ pub enum Source {
     /// By a path that the caller trusts.
     Path(PathBuf),
     /// By a descriptor; `O_PATH` is enough. The right form for paths that an image chose.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
     Fd(Arc<OwnedFd>),
 }
 
@@ -92,6 +94,7 @@ pub enum MountKind {
         access: Access,
     },
     /// An empty directory in memory.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
     Tmpfs {
         /// Its size in bytes; none for the kernel's default.
         size: Option<u64>,

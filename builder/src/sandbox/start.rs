@@ -5,16 +5,17 @@ use std::io::{Seek, copy};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rbuild_solver::op;
 use rbuild_solver::worker::Cancel;
 use rustix::fs::{CWD, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use super::enter::Isolation;
-use super::error::SandboxError;
-use super::run::Parcel;
+use super::error::{Failure, SandboxError};
+use super::run::{Network, Parcel};
 use super::server;
 use super::spec::{Exit, Spec};
 use super::sys::{self, Depth};
@@ -37,7 +38,18 @@ pub struct Sandbox {
     control: Option<OwnedFd>,
     server: Child,
     privilege: Privilege,
+    networks: Mutex<Networks>,
     notices: Mutex<Vec<String>>,
+}
+
+/// The networks that steps get by default.
+#[derive(Debug)]
+enum Networks {
+    /// Those of the build that no step uses now. Steps after each other take the same; steps
+    /// beside each other have one each, so that both may listen on a port.
+    Own(Vec<Network>),
+    /// There are none of the build's own: the host's.
+    Host,
 }
 
 impl Sandbox {
@@ -53,12 +65,15 @@ impl Sandbox {
         let server = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
             .arg0(SERVER)
             .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(theirs)
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| failed("start the sandbox server", error))?;
         let privilege = Privilege { rootless: isolation.rootless, ids: isolation.ids };
-        Ok(Sandbox { control: Some(ours), server, privilege, notices: Mutex::default() })
+        let networks = Mutex::new(Networks::Own(Vec::new()));
+        let notices = Mutex::default();
+        Ok(Sandbox { control: Some(ours), server, privilege, networks, notices })
     }
 
     /// Runs one process to its end and passes its output on as it comes. Nothing of it is left
@@ -72,13 +87,58 @@ impl Sandbox {
         cancel: &Cancel,
     ) -> Result<Exit, SandboxError> {
         let control = self.control.as_ref().ok_or(SandboxError::ServerGone)?;
-        let parcel = Parcel::pack(spec, None, self.privilege)?;
-        parcel.send(control.as_fd())?.wait(output, cancel)
+        let network = self.take_network(spec, control)?;
+        let joined = network.as_ref().map(Network::join).transpose()?;
+        let parcel = Parcel::pack(spec, joined, self.privilege)?;
+        let result = parcel.send(control.as_fd())?.wait(output, cancel);
+        self.give_back(network);
+        result
+    }
+
+    /// A network that no other step uses; none for the host's, or for an empty one.
+    fn take_network(
+        &self,
+        spec: &Spec,
+        control: &OwnedFd,
+    ) -> Result<Option<Network>, SandboxError> {
+        if spec.network != op::Network::Default {
+            return Ok(None);
+        }
+        match &mut *lock(&self.networks) {
+            Networks::Host => return Ok(None),
+            Networks::Own(idle) => {
+                if let Some(network) = idle.pop() {
+                    return Ok(Some(network));
+                }
+            }
+        }
+        match Network::make(control.as_fd()) {
+            Ok(network) => Ok(Some(network)),
+            Err(SandboxError::Step(failure)) => {
+                self.fall_back(&failure);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn give_back(&self, network: Option<Network>) {
+        if let (Networks::Own(idle), Some(network)) = (&mut *lock(&self.networks), network) {
+            idle.push(network);
+        }
+    }
+
+    fn fall_back(&self, failure: &Failure) {
+        let mut networks = lock(&self.networks);
+        if !matches!(*networks, Networks::Host) {
+            *networks = Networks::Host;
+            lock(&self.notices).push(format!("steps use the host's network: {failure}"));
+        }
     }
 
     /// What a user should know about how steps are run here, each once.
     pub fn notices(&self) -> Vec<String> {
-        self.notices.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default()
+        std::mem::take(&mut *lock(&self.notices))
     }
 }
 
@@ -88,6 +148,11 @@ impl Drop for Sandbox {
         self.control = None;
         let _ = self.server.wait();
     }
+}
+
+/// A panic of another thread has not harmed what is behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// This program, in a form that nobody can write to: what runs in a sandbox can reach the file
@@ -123,4 +188,19 @@ fn sealed_copy() -> std::io::Result<OwnedFd> {
     // A file that is open for writing cannot be executed.
     let read_only = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     Ok(read_only.into())
+}
+
+/// Both forms of the program.
+#[cfg(test)]
+pub fn own_program_for_tests() -> [OwnedFd; 2] {
+    let mount = read_only_mount().or_else(|_| sealed_copy());
+    [mount.unwrap(), sealed_copy().unwrap()]
+}
+
+#[cfg(test)]
+impl Sandbox {
+    /// The number of the server process.
+    pub fn server_id(&self) -> u32 {
+        self.server.id()
+    }
 }

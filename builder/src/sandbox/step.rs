@@ -8,20 +8,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType};
 use rustix::process::Signal;
 use rustix::thread::LinkNameSpaceType;
 
 use super::error::{Doing, Failure};
 use super::exec::{self, Program};
 use super::mounts::{self, Stage};
+use super::sys::Instruction;
 use super::user::{self, User};
 use super::wire::{self, Network, Report, Request, Stdio};
-use super::{caps, root, sys, target, terminal};
+use super::{caps, network, root, sys, target, terminal};
 
 /// Makes the sandbox and becomes the program, or tells `report` why not.
-pub fn run(request: Request, mut fds: Vec<OwnedFd>, report: &OwnedFd) -> ! {
-    let failure = match prepare(&request, &mut fds, report) {
+pub fn run(request: &Request, fds: Vec<OwnedFd>, report: &OwnedFd, filter: &[Instruction]) -> ! {
+    let failure = match prepare(request, &fds, report, filter) {
         Ok(program) => program.become_it(),
         Err(failure) => failure,
     };
@@ -29,7 +29,12 @@ pub fn run(request: Request, mut fds: Vec<OwnedFd>, report: &OwnedFd) -> ! {
     sys::exit_now(127)
 }
 
-fn prepare(request: &Request, fds: &mut [OwnedFd], report: &OwnedFd) -> Result<Program, Failure> {
+fn prepare(
+    request: &Request,
+    fds: &[OwnedFd],
+    report: &OwnedFd,
+    filter: &[Instruction],
+) -> Result<Program, Failure> {
     start_clean()?;
     join_network(request, fds)?;
     rustix::system::sethostname(request.hostname.as_bytes()).doing(|| "set the host name")?;
@@ -41,7 +46,7 @@ fn prepare(request: &Request, fds: &mut [OwnedFd], report: &OwnedFd) -> Result<P
     let user = user::resolve(root.as_fd(), &request.user)?;
     enter_directory(root.as_fd(), &request.cwd)?;
     let program = Program::new(&request.args, &request.env, &user)?;
-    drop_privileges(request, &user)?;
+    drop_privileges(request, &user, filter)?;
     Ok(program)
 }
 
@@ -59,9 +64,7 @@ fn start_clean() -> Result<(), Failure> {
 fn join_network(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {
     match request.network {
         Network::Host => Ok(()),
-        Network::None => rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
-            .and_then(sys::loopback_up)
-            .doing(|| "switch the loopback device on"),
+        Network::None => network::loopback_up(),
         Network::Join { fd } => {
             let network = fd_at(fds, fd)?;
             let kind = Some(LinkNameSpaceType::Network);
@@ -87,19 +90,26 @@ fn connect(
 ) -> Result<(), Failure> {
     match request.stdio {
         Stdio::Piped { output } => {
-            let null = target::open_in(root, "dev/null", rustix::fs::OFlags::RDONLY)
-                .doing(|| "open `/dev/null`")?;
             let output = fd_at(fds, output)?;
-            set_streams([null.as_fd(), output, output])
+            set_streams([no_input(root)?.as_fd(), output, output])
         }
         Stdio::Inherit { input, output, error } => {
-            set_streams([fd_at(fds, input)?, fd_at(fds, output)?, fd_at(fds, error)?])
+            let (output, error) = (fd_at(fds, output)?, fd_at(fds, error)?);
+            match input {
+                Some(input) => set_streams([fd_at(fds, input)?, output, error]),
+                None => set_streams([no_input(root)?.as_fd(), output, error]),
+            }
         }
         Stdio::Terminal { rows, columns } => {
             let slave = terminal::open_inside(root, report, rows, columns)?;
             set_streams([slave.as_fd(), slave.as_fd(), slave.as_fd()])
         }
     }
+}
+
+/// The step's own null device: the host's would be a way to the host's file.
+fn no_input(root: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    target::open_in(root, "dev/null", rustix::fs::OFlags::RDONLY).doing(|| "open `/dev/null`")
 }
 
 fn set_streams([input, output, error]: [BorrowedFd<'_>; 3]) -> Result<(), Failure> {
@@ -125,11 +135,14 @@ fn enter_directory(root: BorrowedFd<'_>, cwd: &str) -> Result<(), Failure> {
 }
 
 /// The last steps to an ordinary process of the image's user.
-fn drop_privileges(request: &Request, user: &User) -> Result<(), Failure> {
+fn drop_privileges(request: &Request, user: &User, filter: &[Instruction]) -> Result<(), Failure> {
     if !matches!(request.stdio, Stdio::Inherit { .. }) {
         exec::give_streams_to(user);
     }
     caps::limit_bounding_set().doing(|| "drop capabilities")?;
+    if !filter.is_empty() {
+        sys::install_seccomp(filter).doing(|| "install the system call filter")?;
+    }
     caps::become_user(user, request.privilege.ids)?;
     caps::keep_defaults(user).doing(|| "drop capabilities")?;
     // Changing the user has cleared it.

@@ -9,22 +9,16 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::process::Pid;
 
-/// Which of the two processes returned from [`clone_process`] or [`fork`].
+/// Which of the two processes returned from [`clone_process`].
 pub enum Forked {
     /// The new process.
     Child,
-    /// The old one, with what it needs to watch the new one.
-    Parent {
-        /// The new process, as the old one sees it.
-        pid: Pid,
-        /// Readable when the new process ends.
-        pidfd: OwnedFd,
-    },
+    /// The old one, with a descriptor that is readable when the new one ends.
+    Parent(OwnedFd),
 }
 
-/// New namespaces and attributes for [`clone_process`]: the kernel's `CLONE_NEW*` bits.
+/// New namespaces: the kernel's `CLONE_NEW*` bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Namespaces(pub i32);
 
@@ -39,6 +33,8 @@ impl Namespaces {
     );
     /// A network of its own.
     pub const NETWORK: Namespaces = Namespaces(libc::CLONE_NEWNET);
+    /// Processes of its own: all of them end with the first.
+    pub const PROCESSES: Namespaces = Namespaces(libc::CLONE_NEWPID);
     /// Mounts of its own.
     pub const MOUNTS: Namespaces = Namespaces(libc::CLONE_NEWNS);
     /// User and group ids of its own.
@@ -81,11 +77,11 @@ pub fn clone_process(namespaces: Namespaces) -> Result<Forked, Errno> {
     let pid = check(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
     })?;
-    match Pid::from_raw(pid as i32) {
-        None => Ok(Forked::Child),
-        // SAFETY: the kernel wrote a new descriptor there, which nobody else owns.
-        Some(pid) => Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    if pid == 0 {
+        return Ok(Forked::Child);
     }
+    // SAFETY: the kernel wrote a new descriptor there, which nobody else owns.
+    Ok(Forked::Parent(unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
 /// Moves this process into new namespaces. Call it in a process with a single thread only.
@@ -142,10 +138,22 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 
 /// Gives every signal its default meaning and blocks none.
 pub fn reset_signals() {
+    // The kernel's own structure: handler, flags, restorer and mask, all zero for the default.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_SIZE: usize = 8;
     for signal in 1..=64 {
-        // SAFETY: the default disposition runs no code of ours; signals that cannot be changed
-        // answer with an error, which is what is wanted.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the default disposition runs no code of ours, the structure is as large as the
+        // kernel's and outlives the call. By system call, because the C library keeps two signals
+        // to itself. Signals that cannot be changed answer with an error, which is wanted.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                MASK_SIZE,
+            )
+        };
     }
     // SAFETY: an all-zero set is a valid set, `sigemptyset` fills it before it is used, and a null
     // old set is allowed.

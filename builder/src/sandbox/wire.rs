@@ -2,7 +2,7 @@
 //! beside them.
 //!
 //! The control socket carries one message a step: its descriptors, the first of them the step's
-//! own report socket, the second a memory file with the [`Request`]. Everything after that goes
+//! own report socket, the second a memory file with the [`Ask`]. Everything after that goes
 //! over the report socket, so no reply ever has to be matched with its question. What the caller
 //! sends on it, be it by closing it, means: end this step.
 
@@ -24,6 +24,15 @@ pub const MAX_FDS: usize = 253;
 
 /// A message and error reports are far smaller than this.
 const MAX_MESSAGE: usize = 64 * 1024;
+
+/// What the server is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Ask {
+    /// A step.
+    Step(Box<Request>),
+    /// The build's own network.
+    Network,
+}
 
 /// One step, ready to be carried out. Descriptors are named by their place beside the message.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +76,7 @@ pub struct Mount {
 /// What is mounted.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum MountKind {
-    Detached { fd: usize },
+    Detached { fd: usize, directory: bool },
     Tmpfs { size: Option<u64>, mode: u32 },
     File { data: Vec<u8>, mode: u32, owner: (u32, u32) },
 }
@@ -76,7 +85,7 @@ pub enum MountKind {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Stdio {
     Piped { output: usize },
-    Inherit { input: usize, output: usize, error: usize },
+    Inherit { input: Option<usize>, output: usize, error: usize },
     Terminal { rows: u16, columns: u16 },
 }
 
@@ -104,7 +113,9 @@ pub enum Report {
     Stub(Stub),
     /// From the step: the other end of its terminal.
     Terminal,
-    /// From the step, which ends then.
+    /// From the network's keeper: the network.
+    Network,
+    /// From the step or keeper, which ends then.
     Failed(Failure),
     /// From the server: nothing of the step is left.
     Exited { code: i32, signal: Option<i32> },
@@ -163,23 +174,25 @@ pub fn report(socket: impl AsFd, report: &Report, fds: &[BorrowedFd<'_>]) -> Res
     send(socket.as_fd(), &bytes, fds)
 }
 
-/// Asks the server for a step.
-pub fn request(
+/// Asks the server for something. What becomes of it is told to `report`.
+pub fn ask(
     control: BorrowedFd<'_>,
-    request: &Request,
+    ask: &Ask,
     report: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
 ) -> std::io::Result<()> {
     let body = rustix::fs::memfd_create("request", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut body = std::fs::File::from(body);
-    serde_json::to_writer(std::io::BufWriter::new(&mut body), request)?;
-    body.flush()?;
+    let mut writer = std::io::BufWriter::new(&mut body);
+    serde_json::to_writer(&mut writer, ask)?;
+    writer.flush()?;
+    drop(writer);
     let all: Vec<_> = [report, body.as_fd()].into_iter().chain(fds.iter().copied()).collect();
-    Ok(send(control, b"step", &all)?)
+    Ok(send(control, b"ask", &all)?)
 }
 
-/// Reads what [`request`] wrote.
-pub fn read_request(body: OwnedFd) -> std::io::Result<Request> {
+/// Reads what [`ask`] wrote.
+pub fn read_ask(body: OwnedFd) -> std::io::Result<Ask> {
     let mut body = std::fs::File::from(body);
     body.rewind()?;
     let mut bytes = Vec::new();

@@ -72,6 +72,14 @@ pub enum ContextError {
         /// Where it was looked for.
         context: PathBuf,
     },
+    /// `-f` as some other builders take it.
+    #[error("no `{}`: `-f` is relative to the working directory; there is `{}`", path.display(), inside.display())]
+    Misplaced {
+        /// As it was given.
+        path: PathBuf,
+        /// A file of that name in the context.
+        inside: PathBuf,
+    },
     /// It is empty, or holds nothing but blanks.
     #[error("the Dockerfile `{0}` is empty")]
     EmptyDockerfile(String),
@@ -124,7 +132,7 @@ impl BuildContext {
         let root = directory(place)?;
         let found = match file {
             Some("-") => Found { path: None, dockerfile: from_stdin(stdin)? },
-            Some(file) => Found::named(file)?,
+            Some(file) => Found::named(file, Path::new(place))?,
             None => Found::inside(Path::new(place), &root)?,
         };
         let ignore = found.ignore(Path::new(place), &root)?;
@@ -141,11 +149,14 @@ struct Found {
 
 impl Found {
     /// What the user named.
-    fn named(file: &str) -> Result<Found, ContextError> {
+    fn named(file: &str, place: &Path) -> Result<Found, ContextError> {
         if let Some(kind) = remote(file) {
             return Err(ContextError::Unsupported { kind });
         }
-        let path = PathBuf::from(file);
+        let (path, inside) = (PathBuf::from(file), place.join(file));
+        if !path.exists() && inside.exists() {
+            return Err(ContextError::Misplaced { path, inside });
+        }
         let text = read(&path)?;
         Found::new(path, text)
     }

@@ -30,6 +30,7 @@ mod error;
 mod pull;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use error::ImageError;
 

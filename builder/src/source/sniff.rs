@@ -63,7 +63,7 @@ fn is_header(block: &[u8; 512]) -> bool {
     claimed == sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
 }
 
-fn fill(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < space.len() {
         match from.read(&mut space[filled..]) {

@@ -1,6 +1,6 @@
 //! Images that are in the store, found by what a person calls them.
 
-use rbuild_cache::{BlobReadError, Descriptor, Digest, Image, ImageError, Store};
+use rbuild_cache::{BlobReadError, Descriptor, Digest, ImageError, Store};
 use rbuild_frontend::config::ImageConfig;
 use serde::Deserialize;
 
@@ -82,7 +82,7 @@ pub fn find(store: &Store, text: &str) -> Result<StoredImage, StoredError> {
     if let Ok(reference) = text.parse::<Reference>()
         && let Some(image) = store.images().get(&reference.canonical())?
     {
-        return open(store, &image, text);
+        return open(store, image.descriptor, text);
     }
     by_id(store, text)
 }
@@ -92,19 +92,21 @@ pub fn all(store: &Store) -> Result<Vec<(String, StoredImage)>, StoredError> {
     let images = store.images().list()?;
     images
         .into_iter()
-        .map(|image| Ok((image.name.clone(), open(store, &image, &image.name)?)))
+        .map(|image| {
+            let opened = open(store, image.descriptor, &image.name)?;
+            Ok((image.name, opened))
+        })
         .collect()
 }
 
-/// An image that the store knows under a name.
-pub fn open(store: &Store, image: &Image, called: &str) -> Result<StoredImage, StoredError> {
+fn open(store: &Store, descriptor: Descriptor, called: &str) -> Result<StoredImage, StoredError> {
     let blob = |source| StoredError::Blob { image: called.to_owned(), source };
     let json = |source| StoredError::Json { image: called.to_owned(), source };
-    let bytes = store.blobs().read(&image.descriptor.digest).map_err(blob)?;
+    let bytes = store.blobs().read(&descriptor.digest).map_err(blob)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(json)?;
     let config_bytes = store.blobs().read(&manifest.config.digest).map_err(blob)?;
     Ok(StoredImage {
-        descriptor: image.descriptor.clone(),
+        descriptor,
         manifest: bytes,
         config: serde_json::from_slice(&config_bytes).map_err(json)?,
         config_bytes,
@@ -120,11 +122,14 @@ fn by_id(store: &Store, text: &str) -> Result<StoredImage, StoredError> {
         return Err(absent());
     }
     let fits = |digest: &Digest| digest.hex().starts_with(digits);
-    let mut found: Vec<StoredImage> = all(store)?
-        .into_iter()
-        .map(|(_, image)| image)
+    let named = all(store)?.into_iter().map(|(_, image)| image);
+    let nameless = store.images().nameless()?;
+    let nameless = nameless.into_iter().filter_map(|entry| open(store, entry, text).ok());
+    let mut found: Vec<StoredImage> = named
+        .chain(nameless)
         .filter(|image| fits(&image.config_descriptor.digest) || fits(&image.descriptor.digest))
         .collect();
+    found.sort_by_key(|image| image.descriptor.digest);
     found.dedup_by_key(|image| image.descriptor.digest);
     match found.len() {
         0 => Err(absent()),

@@ -108,20 +108,7 @@ impl<W: Write> TarWriter<W> {
     }
 
     fn body(&mut self, data: &mut dyn Read, size: u64) -> io::Result<()> {
-        let mut left = size;
-        self.buffer.resize(COPY_BUFFER, 0);
-        while left > 0 {
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(COPY_BUFFER);
-            let got = read_some(data, &mut self.buffer[..want])?;
-            if got == 0 {
-                return Err(resized());
-            }
-            self.out.write_all(&self.buffer[..got])?;
-            left -= got as u64;
-        }
-        if read_some(data, &mut [0])? != 0 {
-            return Err(resized());
-        }
+        copy_exactly(data, size, &mut self.out, &mut self.buffer)?;
         self.written += size;
         self.pad()
     }
@@ -219,6 +206,28 @@ impl Header<'_> {
         seal(&mut block);
         block
     }
+}
+
+/// Copies all of `data`, which must have `size` bytes: what grew or shrank since it was looked at
+/// is an error. `buffer` is scratch space.
+pub(super) fn copy_exactly(
+    data: &mut dyn Read,
+    size: u64,
+    out: &mut dyn Write,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    buffer.resize(COPY_BUFFER, 0);
+    let mut left = size;
+    while left > 0 {
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(COPY_BUFFER);
+        let got = read_some(data, &mut buffer[..want])?;
+        if got == 0 {
+            return Err(resized());
+        }
+        out.write_all(&buffer[..got])?;
+        left -= got as u64;
+    }
+    if read_some(data, &mut [0])? == 0 { Ok(()) } else { Err(resized()) }
 }
 
 /// The archive's name for the deletion of `path`.

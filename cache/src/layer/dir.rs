@@ -4,10 +4,10 @@
 //! so that no entry, link or order of entries reaches anything outside. A link that the layer itself
 //! made may be a parent of a later entry: it leads to where it would lead in the image.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -15,6 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::archive;
 use super::entry::{Entry, Kind, join, split};
 use super::marks::{self, Rights};
 use crate::fs::{self, FsError};
@@ -29,8 +30,12 @@ pub(crate) struct DirWriter {
     rights: Rights,
     /// The directory of the last entry: its neighbours usually follow.
     parent: Option<(Vec<u8>, OwnedFd)>,
-    /// Times of directories, set at the end because writing into a directory changes them.
-    times: BTreeMap<Vec<u8>, (i64, u32)>,
+    /// Times of directories by inode, set at the end because writing into a directory changes them.
+    /// The path is how to get there without a link, unless something else has come there since.
+    times: HashMap<u64, (Vec<u8>, (i64, u32))>,
+    /// Whether paths may lead through links.
+    linked: bool,
+    buffer: Vec<u8>,
 }
 
 /// What an entry finds at its path.
@@ -49,10 +54,18 @@ impl DirWriter {
         DirWriter::open(root, rights).map_err(|cause| FsError::new("open", root, cause))
     }
 
-    fn open(root: &Path, rights: Rights) -> io::Result<DirWriter> {
+    /// Writes below a directory that is there, and makes it look as a new one.
+    pub(super) fn open(root: &Path, rights: Rights) -> io::Result<DirWriter> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
-        let mut writer = DirWriter { root, rights, parent: None, times: BTreeMap::new() };
+        let mut writer = DirWriter {
+            root,
+            rights,
+            parent: None,
+            times: HashMap::new(),
+            linked: false,
+            buffer: Vec::new(),
+        };
         writer.root_attributes(&Entry::new("", Kind::Dir, PARENT_MODE))?;
         Ok(writer)
     }
@@ -77,12 +90,14 @@ impl DirWriter {
 
     /// Sets the directories' times.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        for (path, mtime) in std::mem::take(&mut self.times).iter().rev() {
-            match self.open_dir(path) {
-                Ok(dir) => rustix::fs::futimens(dir, &timestamps(*mtime))?,
+        for (ino, (path, mtime)) in std::mem::take(&mut self.times) {
+            let dir = match self.open_dir(&path) {
                 // A later entry took the directory away.
-                Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(error) => return Err(error.into()),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                done => done?,
+            };
+            if rustix::fs::fstat(&dir)?.st_ino == ino {
+                rustix::fs::futimens(dir, &timestamps(mtime))?;
             }
         }
         Ok(())
@@ -136,8 +151,11 @@ impl DirWriter {
     ) -> io::Result<()> {
         match &entry.kind {
             Kind::Dir | Kind::OpaqueDir => rustix::fs::mkdirat(dir, name, Mode::RWXU)?,
-            Kind::File { size } => write_file(dir, name, *size, data)?,
-            Kind::Symlink { target } => rustix::fs::symlinkat(target.as_slice(), dir, name)?,
+            Kind::File { size } => self.write_file(dir, name, *size, data)?,
+            Kind::Symlink { target } => {
+                self.linked = true;
+                rustix::fs::symlinkat(target.as_slice(), dir, name)?;
+            }
             Kind::HardLink { target } => self.link(dir, name, target)?,
             Kind::Char { major, minor } => {
                 self.device(dir, name, FileType::CharacterDevice, *major, *minor)?;
@@ -149,6 +167,19 @@ impl DirWriter {
             Kind::Whiteout => self.device(dir, name, FileType::CharacterDevice, 0, 0)?,
         }
         Ok(())
+    }
+
+    fn write_file(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        size: u64,
+        data: &mut dyn Read,
+    ) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
+        archive::copy_exactly(data, size, &mut file, &mut self.buffer)
     }
 
     /// A device of the host cannot be made in a user namespace, and a step there could not use it:
@@ -196,11 +227,24 @@ impl DirWriter {
         }
         marks::write(dir, name, &entry.xattrs)?;
         if entry.is_dir() {
-            self.times.insert(entry.path.clone(), entry.mtime);
+            let stat =
+                rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
+            let path = if self.linked { self.real_path(dir, name)? } else { entry.path.clone() };
+            self.times.insert(stat.st_ino, (path, entry.mtime));
             return Ok(());
         }
         let times = timestamps(entry.mtime);
         Ok(rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// The path of `name` in `dir` from the root, as the kernel knows it.
+    fn real_path(&self, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
+        let [root, dir] = [self.root.as_fd(), dir].map(|dir| {
+            rustix::fs::readlink(format!("/proc/self/fd/{}", dir.as_raw_fd()), Vec::new())
+        });
+        let (root, dir) = (root?.into_bytes(), dir?.into_bytes());
+        let below = dir.strip_prefix(root.as_slice()).unwrap_or_default();
+        Ok(join(below.strip_prefix(b"/").unwrap_or_default(), name))
     }
 
     fn chown(&self, dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32) -> io::Result<()> {
@@ -286,18 +330,6 @@ fn present(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Present> {
         FileType::CharacterDevice if stat.st_rdev == 0 => Present::Whiteout,
         _ => Present::Other,
     })
-}
-
-fn write_file(dir: BorrowedFd<'_>, name: &[u8], size: u64, data: &mut dyn Read) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mode = Mode::RUSR | Mode::WUSR;
-    let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
-    // One byte more than announced tells a file that grew.
-    let copied = io::copy(&mut data.take(size.saturating_add(1)), &mut file)?;
-    if copied != size {
-        return Err(io::Error::other("the file changed its size while it was read"));
-    }
-    Ok(())
 }
 
 /// Removes a directory with everything in it, link by link, never through one.

@@ -88,8 +88,8 @@ pub enum BadEntry {
     /// An empty, dotted, overlong or NUL-holding name.
     #[error("`{0}` is not a path that a layer can hold")]
     Path(String),
-    /// The name means a deletion once it is in an archive.
-    #[error("`{0}` cannot be in a layer: names that begin with `.wh.` mark deletions")]
+    /// The name means a deletion once it is in an archive, or the device to overlayfs.
+    #[error("`{0}` cannot be in a layer: `.wh.` names and device 0:0 mark deletions")]
     Reserved(String),
 }
 
@@ -104,7 +104,12 @@ impl Entry {
         Entry::new(path, Kind::Whiteout, 0)
     }
 
-    /// Whether both kinds are directories is what decides between merging and replacing.
+    /// What is told of a root that hides everything below it.
+    pub(crate) fn opaque_root() -> Entry {
+        Entry::new("", Kind::OpaqueDir, 0o755)
+    }
+
+    /// A directory over a directory merges with it; anything else replaces.
     pub(crate) fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Dir | Kind::OpaqueDir)
     }
@@ -114,6 +119,7 @@ impl Entry {
         check_path(&self.path)?;
         match &self.kind {
             Kind::HardLink { target } => check_path(target),
+            Kind::Char { major: 0, minor: 0 } => Err(BadEntry::Reserved(shown(&self.path))),
             _ if self.path.is_empty() && !self.is_dir() => Err(BadEntry::Path("/".to_owned())),
             _ => Ok(()),
         }
@@ -223,6 +229,7 @@ mod tests {
         for path in ["/a", "a/", "a//b", "a/./b", "..", "a\0b", "a/.wh.b", ".wh.a/b", &long] {
             assert!(Entry::new(path, Kind::Fifo, 0).check().is_err(), "{path:?}");
         }
+        assert!(Entry::new("w", Kind::Char { major: 0, minor: 0 }, 0).check().is_err());
         assert!(Entry::new("", Kind::Dir, 0o755).check().is_ok());
         assert!(Entry::new("", Kind::Fifo, 0o755).check().is_err());
         let target = b"../x".to_vec();

@@ -94,6 +94,25 @@ pub enum ReadError {
     Db(#[from] DbError),
 }
 
+/// Why an archive could not be compressed.
+#[derive(Debug, thiserror::Error)]
+pub enum CompressError {
+    /// The format has no such level.
+    #[error("there is no compression `{0}`: gzip has levels 0 to 12, zstd 1 to 22")]
+    Level(String),
+    /// It could not be read, or the result not be kept.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not be read to its end, or its compressed form not be written.
+    #[error("cannot compress the archive `{diff_id}`: {cause}")]
+    Failed {
+        /// The archive.
+        diff_id: Digest,
+        /// The system's answer.
+        cause: io::Error,
+    },
+}
+
 /// Why a snapshot could not be made visible.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {

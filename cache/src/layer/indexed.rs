@@ -31,7 +31,7 @@ pub(crate) struct IndexedWriter {
     folder: PathBuf,
     tar: TarWriter<Pipe>,
     tree: Tree,
-    last: Vec<u8>,
+    last: Option<Vec<u8>>,
     first_names: HashMap<Ino, Vec<u8>>,
     /// Whether the tar so far is the archive of the tree so far.
     is_archive: bool,
@@ -51,7 +51,7 @@ impl IndexedWriter {
             folder: folder.to_owned(),
             tar: TarWriter::new(Pipe::create(&folder.join(TAR))?),
             tree: Tree::new(),
-            last: Vec::new(),
+            last: None,
             first_names: HashMap::new(),
             is_archive: true,
         })
@@ -79,8 +79,11 @@ impl IndexedWriter {
     fn add_one(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
         let (taken, ino) = self.tree.add(entry, 0)?;
         let Some(ino) = ino else { return Ok(()) };
-        let in_order = order(&self.last, &entry.path).is_lt();
-        self.is_archive &= taken == Taken::Plainly && (in_order || entry.path.is_empty());
+        if entry.path.is_empty() && entry.kind == Kind::Dir {
+            return Ok(());
+        }
+        let in_order = self.last.as_ref().is_none_or(|last| order(last, &entry.path).is_lt());
+        self.is_archive &= taken == Taken::Plainly && in_order;
         let mut told = self.tree.inodes[ino].entry(entry.path.clone());
         if let Kind::HardLink { .. } = entry.kind {
             let target = self.first_names.get(&ino).cloned().unwrap_or_default();
@@ -92,7 +95,7 @@ impl IndexedWriter {
         if matches!(told.kind, Kind::File { .. }) {
             self.tree.set_start(ino, start);
         }
-        self.last.clone_from(&entry.path);
+        self.last = Some(entry.path.clone());
         Ok(())
     }
 }

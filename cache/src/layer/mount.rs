@@ -64,6 +64,10 @@ impl Layers {
         let mut lowers = Vec::new();
         for layer in snapshot.layers.iter().rev().filter(|layer| seen.insert(**layer)) {
             lowers.push(self.lower(layer)?);
+            // Overlayfs merges all roots, whatever their marks say.
+            if lowers.last().is_some_and(|lower| self.is_opaque(lower)) {
+                break;
+            }
         }
         if lowers.is_empty() {
             lowers.push(self.empty()?);
@@ -96,6 +100,12 @@ impl Layers {
         let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
         overlay(&lowers, self.inner.rights, &view.path).map_err(failed)?;
         Ok(view)
+    }
+
+    fn is_opaque(&self, lower: &Path) -> bool {
+        let mut value = [0; 1];
+        let mark = self.inner.rights.opaque_mark();
+        rustix::fs::lgetxattr(lower, mark, &mut value).is_ok() && value == *b"y"
     }
 
     fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {
@@ -222,4 +232,27 @@ pub(super) fn handle(path: &Path) -> rustix::io::Result<OwnedFd> {
 
 pub(super) fn short_name(handle: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::tests::support::private_mounts;
+
+    #[test]
+    fn older_kernels_get_all_layers_in_one_page() {
+        private_mounts();
+        let folder = tempfile::tempdir().unwrap();
+        let lowers: Vec<PathBuf> =
+            (0..150).map(|n| folder.path().join(format!("lower,:\\ {n}"))).collect();
+        for (n, lower) in lowers.iter().enumerate() {
+            std::fs::create_dir(lower).unwrap();
+            std::fs::write(lower.join("who"), n.to_string()).unwrap();
+        }
+        let at = folder.path().join("at");
+        std::fs::create_dir(&at).unwrap();
+        overlay_at_once(&lowers, Rights::detect(), &at).unwrap();
+        assert_eq!(std::fs::read(at.join("who")).unwrap(), b"0");
+        unmount(&at, UnmountFlags::empty()).unwrap();
+    }
 }

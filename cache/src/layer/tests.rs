@@ -8,9 +8,11 @@ use std::path::Path;
 use super::*;
 use crate::store::Store;
 
+mod compress;
 mod forms;
+mod generated;
 mod hostile;
-mod support;
+pub(super) mod support;
 
 use support::{FORMS, Fresh, dir, file, hard_link, list, symlink_to, tar_entries};
 
@@ -169,6 +171,23 @@ fn later_entries_replace_earlier_ones() {
 }
 
 #[test]
+fn a_directory_made_through_a_link_keeps_its_time() {
+    support::private_mounts();
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let layer = fresh.layer(&[
+            (dir("d", 0o755), ""),
+            (symlink_to("l", "d"), ""),
+            (Entry { mtime: (7, 8), ..dir("l/e", 0o755) }, ""),
+            (symlink_to("l", "l"), ""),
+        ]);
+        let lower = fresh.layers().lowers(&Snapshot::default().with(layer)).unwrap();
+        let meta = fs::metadata(lower[0].join("d/e")).unwrap();
+        assert_eq!((meta.mtime(), meta.mtime_nsec()), (7, 8));
+    }
+}
+
+#[test]
 fn a_file_must_be_as_long_as_announced() {
     for form in FORMS {
         let fresh = Fresh::of(form);
@@ -297,6 +316,21 @@ fn a_socket_is_left_out_and_a_reserved_name_refused() {
 }
 
 #[test]
+fn second_names_are_not_mixed_up_between_layers() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Erofs);
+    let pair = |first: &str, second: &str, data: &str| {
+        fresh.layer(&[(file(first, 0o644, 1), data), (hard_link(second, first), "")])
+    };
+    let layers = vec![pair("a", "b", "1"), pair("c", "d", "2")];
+    let mut tar = Vec::new();
+    fresh.layers().write_tree(&Snapshot { layers }, Some(0), &mut tar).unwrap();
+    let expected =
+        ["0 a 644 0:0 0 `1`", "1 b 644 0:0 0 -> a", "0 c 644 0:0 0 `2`", "1 d 644 0:0 0 -> c"];
+    assert_eq!(tar_entries(&tar), expected);
+}
+
+#[test]
 fn many_layers_can_be_stacked() {
     support::private_mounts();
     for form in FORMS {
@@ -337,4 +371,24 @@ fn in_a_user_namespace_owners_and_marks_survive() {
             assert_eq!(list(&view.path().join("d")), ["f"]);
         },
     );
+}
+
+#[test]
+fn an_opaque_root_hides_all_below() {
+    support::private_mounts();
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let top = Entry::new("", Kind::OpaqueDir, 0o711);
+        let layer = fresh.layer(&[(top, ""), (file("new", 0o644, 0), "")]);
+        let blob = fresh.layers().tar(&layer, None).unwrap();
+        let bytes = fresh.blob(&blob.diff_id);
+        assert_eq!(tar_entries(&bytes), ["0 .wh..wh..opq 0 0:0 0 ``", "0 new 644 0:0 0 ``"]);
+        let other = Fresh::of(form);
+        let above = other.layer(&[(file("above", 0o644, 0), "")]);
+        let imported = other.layers().import(&mut bytes.as_slice(), &blob.diff_id).unwrap();
+        let below = other.layer(&[(file("old", 0o644, 0), "")]);
+        let stack = Snapshot { layers: vec![below, imported, above] };
+        let view = other.layers().view(&stack).unwrap();
+        assert_eq!(list(view.path()), ["above", "new"]);
+    }
 }

@@ -20,7 +20,7 @@ const MAX_LINKS: usize = 40;
 const PARENT_MODE: u32 = 0o755;
 
 /// All inodes of a layer. Some may have no name any more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tree {
     pub(crate) inodes: Vec<Inode>,
 }
@@ -118,7 +118,7 @@ impl Tree {
     ) -> Result<(), E> {
         let mut first_names = HashMap::new();
         if matches!(self.inodes[ROOT].what, What::Dir { opaque: true, .. }) {
-            visit(self.inodes[ROOT].entry(Vec::new()), ROOT)?;
+            visit(Entry::opaque_root(), ROOT)?;
         }
         self.each_in(ROOT, b"", &mut first_names, visit)
     }
@@ -352,7 +352,6 @@ impl What {
             Kind::Dir | Kind::OpaqueDir => What::Dir { children: BTreeMap::new(), opaque: false },
             Kind::File { size } => What::File { size: *size, start },
             Kind::Symlink { target } => What::Symlink { target: target.clone() },
-            Kind::Char { major: 0, minor: 0 } => What::Whiteout,
             Kind::Char { major, minor } => What::Char { major: *major, minor: *minor },
             Kind::Block { major, minor } => What::Block { major: *major, minor: *minor },
             Kind::Fifo => What::Fifo,

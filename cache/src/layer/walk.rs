@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::entry::{Entry, Kind, join, shown};
 use super::error::ReadError;
@@ -22,12 +23,12 @@ struct Walk<'a> {
     root: &'a Path,
     rights: Rights,
     /// The first name of every file that has more.
-    links: HashMap<u64, Vec<u8>>,
+    links: HashMap<(u64, u64), Vec<u8>>,
     visit: &'a mut dyn FnMut(Entry, Option<Body>) -> Result<(), ReadError>,
 }
 
-/// Calls `visit` for every entry below `root`, which nobody writes to any more. A file comes with
-/// its data.
+/// Calls `visit` for every entry below `root`, which nobody writes to any more: a layer's directory,
+/// or a mounted stack of layers. A file comes with its data.
 pub(crate) fn walk(
     root: &Path,
     rights: Rights,
@@ -35,15 +36,29 @@ pub(crate) fn walk(
 ) -> Result<(), ReadError> {
     let top = open_dir(CWD, root.as_os_str().as_encoded_bytes())
         .map_err(|error| FsError::new("open", root, error))?;
-    Walk { root, rights, links: HashMap::new(), visit }.dir(&top, b"")
+    let mut walk = Walk { root, rights, links: HashMap::new(), visit };
+    walk.top(&top)?;
+    walk.dir(&top, b"")
 }
 
 impl Walk<'_> {
+    /// Of the root only its mark is an entry.
+    fn top(&mut self, top: &OwnedFd) -> Result<(), ReadError> {
+        let found = marks::read(top.as_fd(), b"", self.rights);
+        match found.map_err(self.failed("examine", b""))?.opaque {
+            true => (self.visit)(Entry::opaque_root(), None),
+            false => Ok(()),
+        }
+    }
+
     fn dir(&mut self, dir: &OwnedFd, path: &[u8]) -> Result<(), ReadError> {
         for name in names(dir).map_err(self.failed("read", path))? {
             let here = join(path, &name);
-            let stat = rustix::fs::statat(dir, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| self.failed("examine", &here)(error.into()))?;
+            let stat = match rustix::fs::statat(dir, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
+                // Overlayfs lists a whiteout by name where no lower layer has the directory.
+                Err(Errno::NOENT) => continue,
+                done => done.map_err(|error| self.failed("examine", &here)(error.into()))?,
+            };
             let Some((entry, body)) = self.entry(dir.as_fd(), &name, &here, &stat)? else {
                 continue;
             };
@@ -99,10 +114,12 @@ impl Walk<'_> {
         if stat.st_nlink < 2 {
             return kind;
         }
-        if let Some(target) = self.links.get(&stat.st_ino) {
+        // In a merged tree two layers may use the same number for different files.
+        let file = (stat.st_dev, stat.st_ino);
+        if let Some(target) = self.links.get(&file) {
             return Kind::HardLink { target: target.clone() };
         }
-        self.links.insert(stat.st_ino, path.to_vec());
+        self.links.insert(file, path.to_vec());
         kind
     }
 

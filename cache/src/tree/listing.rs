@@ -47,6 +47,23 @@ impl Presence {
     }
 }
 
+/// One directory of a walk.
+struct Visit {
+    path: Vec<u8>,
+    relative: Vec<u8>,
+    listing: Arc<Listing>,
+    seen: Vec<Seen>,
+}
+
+/// One of its children that is not hidden.
+struct Seen {
+    /// Its position in the listing.
+    child: usize,
+    presence: Presence,
+    /// Of a directory: its own visit.
+    visit: Option<usize>,
+}
+
 /// How many names one thread looks up before another one could take over.
 const CHUNK: usize = 128;
 
@@ -62,33 +79,52 @@ impl Tree {
         Ok(listings.entry(path.to_vec()).or_insert_with(|| Arc::new(read)).clone())
     }
 
-    /// Everything below the directory `path`, parents first. Paths are relative to `top`, which is
-    /// also what `exclude` is relative to.
-    pub(super) fn below(
+    /// Everything below the directory `path`, parents first. Paths are relative to it, which is also
+    /// what `exclude` is relative to.
+    ///
+    /// The walk goes level by level, all directories of one at once: an endless line of nested
+    /// directories costs no stack.
+    pub(super) fn below(&self, path: &[u8], exclude: &Rules) -> Result<Vec<Found>, SelectError> {
+        let mut visits: Vec<Visit> = Vec::new();
+        let mut level = vec![(path.to_vec(), Vec::new())];
+        while !level.is_empty() {
+            let look = |(path, relative): (Vec<u8>, Vec<u8>)| self.visit(path, relative, exclude);
+            // A single directory is not worth handing to another thread.
+            let seen: Vec<Visit> = match level.len() {
+                1 => level.drain(..).map(look).collect::<Result<_, _>>()?,
+                _ => level.par_drain(..).map(look).collect::<Result<_, _>>()?,
+            };
+            let first = visits.len() + seen.len();
+            for mut visit in seen {
+                for seen in &mut visit.seen {
+                    let child = &visit.listing.children[seen.child];
+                    if child.node.is_dir() {
+                        seen.visit = Some(first + level.len());
+                        let path = join(&visit.path, &child.name);
+                        level.push((path, join(&visit.relative, &child.name)));
+                    }
+                }
+                visits.push(visit);
+            }
+        }
+        Ok(in_order(&visits))
+    }
+
+    fn visit(
         &self,
-        path: &[u8],
-        relative: &[u8],
+        path: Vec<u8>,
+        relative: Vec<u8>,
         exclude: &Rules,
-    ) -> Result<Vec<Found>, SelectError> {
-        let listing = self.listing(path)?;
-        let seen: Vec<(&Child, Presence)> = listing
-            .children
-            .iter()
-            .map(|child| (child, child.presence.and(excluded(exclude, relative, child))))
-            .filter(|(_, presence)| !matches!(presence, Presence::Hidden(_)))
-            .collect();
-        let dirs: Vec<&Child> =
-            seen.iter().map(|(child, _)| *child).filter(|child| child.node.is_dir()).collect();
-        let enter = |child: &&Child| {
-            let (path, relative) = (join(path, &child.name), join(relative, &child.name));
-            Ok((self.listing(&path)?, self.below(&path, &relative, exclude)?))
-        };
-        // A single directory is not worth handing to another thread.
-        let inner: Vec<(Arc<Listing>, Vec<Found>)> = match dirs.as_slice() {
-            [dir] => vec![enter(dir)?],
-            dirs => dirs.par_iter().map(enter).collect::<Result<_, SelectError>>()?,
-        };
-        Ok(in_order(&seen, relative, inner))
+    ) -> Result<Visit, SelectError> {
+        let listing = self.listing(&path)?;
+        let mut seen = Vec::with_capacity(listing.children.len());
+        for (child, entry) in listing.children.iter().enumerate() {
+            let presence = entry.presence.and(excluded(exclude, &relative, entry));
+            if !matches!(presence, Presence::Hidden(_)) {
+                seen.push(Seen { child, presence, visit: None });
+            }
+        }
+        Ok(Visit { path, relative, listing, seen })
     }
 
     /// What the filter says about the directory or file `path`.
@@ -151,24 +187,35 @@ fn excluded(rules: &Rules, relative: &[u8], child: &Child) -> Presence {
 }
 
 /// Puts what is below each directory behind it, and drops directories that nothing needs.
-fn in_order(
-    seen: &[(&Child, Presence)],
-    relative: &[u8],
-    inner: Vec<(Arc<Listing>, Vec<Found>)>,
-) -> Vec<Found> {
-    let total = seen.len() + inner.iter().map(|(_, below)| below.len()).sum::<usize>();
-    let mut found = Vec::with_capacity(total);
-    let mut inner = inner.into_iter();
-    for (child, presence) in seen {
-        let (xattrs, below) = match child.node.is_dir().then(|| inner.next()).flatten() {
-            Some((listing, below)) => (listing.xattrs.clone(), below),
-            None => (Xattrs::new(), Vec::new()),
+fn in_order(visits: &[Visit]) -> Vec<Found> {
+    let needed = needed(visits);
+    let mut found = Vec::with_capacity(visits.iter().map(|visit| visit.seen.len()).sum());
+    let mut open = vec![(&visits[0], visits[0].seen.iter())];
+    while let Some((visit, rest)) = open.last_mut() {
+        let Some(seen) = rest.next() else {
+            open.pop();
+            continue;
         };
-        if *presence == Presence::Included || !below.is_empty() {
-            let path = join(relative, &child.name);
-            found.push(Found { path, node: child.node.clone(), xattrs });
-            found.extend(below);
+        let child = &visit.listing.children[seen.child];
+        if seen.presence != Presence::Included && !seen.visit.is_some_and(|inner| needed[inner]) {
+            continue;
         }
+        let inner = seen.visit.map(|inner| &visits[inner]);
+        let xattrs = inner.map(|inner| inner.listing.xattrs.clone()).unwrap_or_default();
+        let path = join(&visit.relative, &child.name);
+        found.push(Found { path, node: child.node.clone(), xattrs });
+        open.extend(inner.map(|inner| (inner, inner.seen.iter())));
     }
     found
+}
+
+/// Which directories hold something that is there. Those below come after those above.
+fn needed(visits: &[Visit]) -> Vec<bool> {
+    let mut needed = vec![false; visits.len()];
+    for (index, visit) in visits.iter().enumerate().rev() {
+        needed[index] = visit.seen.iter().any(|seen| {
+            seen.presence == Presence::Included || seen.visit.is_some_and(|inner| needed[inner])
+        });
+    }
+    needed
 }

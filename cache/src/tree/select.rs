@@ -67,6 +67,12 @@ pub enum SelectError {
         /// A path that is there and is spelled nearly so.
         nearest: Option<String>,
     },
+    /// What should hold the matches of a pattern is no directory.
+    #[error("`{path}` is not a directory")]
+    NotADirectory {
+        /// The part of the pattern before its first wildcard.
+        path: String,
+    },
     /// Links that lead to each other.
     #[error("`{path}` leads through too many symbolic links")]
     Loop {
@@ -130,8 +136,8 @@ impl Tree {
         })
     }
 
-    /// The leading components without wildcards may be links, as in a literal path. Those after
-    /// the first wildcard only name directories, except for the last.
+    /// The leading components without wildcards must be there, and may be links, as in a literal
+    /// path. Those after the first wildcard only name directories, except for the last.
     fn find_pattern(&self, pattern: &str, exclude: &Rules) -> Result<Vec<Match>, SelectError> {
         let globs = Glob::components(pattern)?;
         let literal = globs.iter().take_while(|glob| glob.literal().is_some());
@@ -139,10 +145,7 @@ impl Tree {
         let Some((last, between)) = globs[prefix.len()..].split_last() else {
             return Ok(Vec::new());
         };
-        let Resolved::At { path, node, .. } = self.resolve(&prefix.join(&b'/'))? else {
-            return Ok(Vec::new());
-        };
-        let mut directories: Vec<Vec<u8>> = node.is_dir().then_some(path).into_iter().collect();
+        let mut directories = vec![self.directory(&prefix.join(&b'/'))?];
         for glob in between {
             directories = self.enter(&directories, glob)?;
         }
@@ -151,6 +154,15 @@ impl Tree {
             matches.extend(self.matching(&directory, last, exclude)?);
         }
         Ok(matches)
+    }
+
+    /// The directory that `path` leads to.
+    fn directory(&self, path: &[u8]) -> Result<Vec<u8>, SelectError> {
+        match self.resolve(path)? {
+            Resolved::At { path, node, .. } if node.is_dir() => Ok(path),
+            Resolved::At { .. } => Err(SelectError::NotADirectory { path: lossy(path) }),
+            Resolved::Absent(absence) => Err(self.missing(path, &absence)),
+        }
     }
 
     fn enter(&self, directories: &[Vec<u8>], glob: &Glob) -> Result<Vec<Vec<u8>>, SelectError> {
@@ -191,7 +203,7 @@ impl Tree {
             Resolved::Absent(absence) => return Err(self.missing(path, &absence)),
         };
         let (below, xattrs) = if node.is_dir() {
-            (self.below(&at, b"", exclude)?, self.listing(&at)?.xattrs.clone())
+            (self.below(&at, exclude)?, self.listing(&at)?.xattrs.clone())
         } else {
             (Vec::new(), Xattrs::new())
         };

@@ -120,6 +120,8 @@ fn what_is_not_there_is_told_with_its_neighbour() {
         ("srcs/app.go", "`srcs/app.go` not found; there is `src`"),
         ("Makefile/x", "`Makefile/x` not found"),
         ("xyzzy", "`xyzzy` not found"),
+        ("srt/*.go", "`srt` not found; there is `src`"),
+        ("Makefile/*", "`Makefile` is not a directory"),
         (
             "dang",
             "`dang` not found: the link `dang` leads to `gone`, which is not there inside the root",
@@ -229,6 +231,18 @@ fn exclude_is_relative_to_each_matched_directory() {
             .collect();
         assert_eq!(names, *expected, "{selector:?}");
     }
+}
+
+#[test]
+fn nesting_as_deep_as_paths_go_costs_no_stack() {
+    let root = TempDir::new().unwrap();
+    let deepest = "d/".repeat(1500);
+    fs::create_dir_all(root.path().join(&deepest)).unwrap();
+    let selection = tree(&root).select(&selector("d")).unwrap();
+    assert_eq!(selection.len(), 1500);
+    let last = selection.matches[0].below.last().unwrap();
+    assert_eq!(last.path.len(), deepest.len() - "d/".len() - "/".len());
+    selection.digest(&StatCache::none()).unwrap();
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn names_in_the_store(world: &World) {
         assert!(list.contains(name), "{list}");
     }
     world.rbuild(&["rmi", "app:1"]).ok();
-    world.rbuild(&["inspect", "app:1"]).ended(1);
+    world.rbuild(&["inspect", "app:1"]).ended(3);
     let inspected = world.rbuild(&["inspect", "registry.example/other:2"]).ok().stdout;
     assert!(inspected.contains("GREETING=hello"), "{inspected}");
     let history = world.rbuild(&["history", "app"]).ok().stdout;

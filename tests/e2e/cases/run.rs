@@ -41,7 +41,7 @@ fn the_code_is_the_commands(world: &World) {
     image(world, "");
     let run = |args: &[&str]| world.rbuild(&[&["run", "--network", "none"], args].concat());
     run(&["app", "sh", "-c", "exit 42"]).ended(42);
-    run(&["app", "sh", "-c", "kill -TERM $$"]).ended(143);
+    run(&["app", "sh", "-c", "sh -c 'kill -TERM $$'; exit $?"]).ended(143);
     run(&["app", "no-such-program"]).ended(125).says(&["no-such-program"]);
     run(&["none", "true"]).ended(125).says(&["none"]);
 }

@@ -6,7 +6,7 @@
 //! (crun refuses the mixed form, even where it shall use no cgroup), a `/run` of its own, and
 //! limits that need no privilege to set.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -45,11 +45,16 @@ impl Island {
             .args(["sh", "-c", SET_UP])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "no namespaces for containers here");
+        let mut errors = keeper.stderr.take().unwrap();
+        if line != "ready\n" {
+            errors.read_to_string(&mut line).unwrap();
+            panic!("no namespaces for containers here: {line}");
+        }
         let (id, alive) = (keeper.id(), keeper.stdin.take().unwrap());
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
         Island { keeper, _alive: alive, inside: children.trim().to_owned() }

@@ -44,10 +44,9 @@ impl World {
         let mirror = Registry::of_bases();
         let binary = reachable(rbuild(), &user, folder.path());
         let world = World { user, mirror, binary, folder };
-        let home = world.folder("home");
         fs::set_permissions(world.folder("run"), fs::Permissions::from_mode(0o700)).unwrap();
         world.mirrors(&[&world.mirror.address]);
-        world.user.own(&home);
+        world.user.own(world.folder.path());
         world
     }
 
@@ -146,7 +145,7 @@ fn folder() -> TempDir {
 
 fn cannot_run(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "cannot run: {why}");
-    eprintln!("NOT RUN: {why}; `scripts/setup.sh --tests` sets it up");
+    eprintln!("NOT RUN: {why} (see `scripts/setup.sh --tests`)");
 }
 
 /// A binary that the user may execute: a copy where a folder above it is closed to others.

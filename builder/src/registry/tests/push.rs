@@ -4,31 +4,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::server::{Reply, Request, Server};
 use super::*;
-use crate::registry::blob::Progress;
 use crate::registry::credential::{Credential, Secret};
 use crate::registry::error::CredentialOrigin;
-use crate::registry::push::{BlobUpload, Content, ImageUpload};
 
 const CONFIG: &[u8] = b"{}";
 const CONTENT: &[u8] = b"some layer";
 
-fn silent() -> Progress {
-    Arc::new(|_, _, _| {})
-}
-
-fn upload(content: &[u8], seen_in: Vec<Repository>) -> BlobUpload {
-    let content = Bytes::copy_from_slice(content);
-    BlobUpload { descriptor: layer(&content), content: Content::Bytes(content), seen_in }
-}
-
-fn image(seen_in: Vec<Repository>) -> ImageUpload {
-    let blobs = vec![upload(CONFIG, Vec::new()), upload(CONTENT, seen_in)];
-    ImageUpload { manifest: manifest(CONFIG, CONTENT), blobs }
+fn image() -> Built {
+    Built::new(CONFIG, CONTENT)
 }
 
 /// One layer, so that the order of requests is certain.
-fn one_layer(seen_in: Vec<Repository>) -> ImageUpload {
-    ImageUpload { blobs: vec![upload(CONTENT, seen_in)], ..image(Vec::new()) }
+fn one_layer(seen_in: Vec<Repository>) -> Built {
+    let mut built = image();
+    built.image.blobs.remove(0);
+    built.image.blobs[0].seen_in = seen_in;
+    built
 }
 
 /// Takes everything and has nothing, except what a test changes.
@@ -40,9 +31,9 @@ fn empty_registry(request: &Request) -> Reply {
     }
 }
 
-fn push(client: &Client, server: &Server, image: &ImageUpload) -> Result<Digest, RegistryError> {
+fn push(client: &Client, server: &Server, built: &Built) -> Result<Digest, RegistryError> {
     let to = repository(&server.host(), "a/b");
-    run(client.push(&to, &["1".to_owned(), "2".to_owned()], image, &silent()))
+    run(client.push(&to, &["1".to_owned(), "2".to_owned()], &built.image, &silent()))
 }
 
 fn steps(server: &Server) -> Vec<String> {
@@ -75,7 +66,7 @@ fn blobs_go_before_manifests() {
 fn without_tags_it_is_there_by_digest() {
     let server = Server::start(empty_registry);
     let to = repository(&server.host(), "a/b");
-    let digest = run(anonymous().push(&to, &[], &one_layer(Vec::new()), &silent())).unwrap();
+    let digest = run(anonymous().push(&to, &[], &one_layer(Vec::new()).image, &silent())).unwrap();
     assert_eq!(*server.lines().last().unwrap(), format!("PUT /v2/a/b/manifests/{digest}"));
 }
 
@@ -85,8 +76,8 @@ fn what_is_there_is_not_sent() {
         "HEAD" => Reply::new(200),
         _ => empty_registry(request),
     });
-    let mut twice = image(Vec::new());
-    twice.blobs.extend(image(Vec::new()).blobs);
+    let mut twice = image();
+    twice.image.blobs.extend(image().image.blobs);
     push(&anonymous(), &server, &twice).unwrap();
     let lines = server.lines();
     assert_eq!(lines.iter().filter(|line| line.starts_with("HEAD")).count(), 2, "{lines:?}");
@@ -96,10 +87,10 @@ fn what_is_there_is_not_sent() {
 #[test]
 fn foreign_layers_are_left_out() {
     let server = Server::start(empty_registry);
-    let mut image = one_layer(Vec::new());
-    image.blobs[0].descriptor.media_type =
+    let mut built = one_layer(Vec::new());
+    built.image.blobs[0].descriptor.media_type =
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip".to_owned();
-    push(&anonymous(), &server, &image).unwrap();
+    push(&anonymous(), &server, &built).unwrap();
     assert_eq!(steps(&server), ["PUT /v2/a/b/manifests/1", "PUT /v2/a/b/manifests/2"]);
 }
 
@@ -241,15 +232,15 @@ fn files_and_remote_blobs_are_streamed() {
     let from = repository(&source.host(), "base");
     for place in [Content::File(path), Content::Remote(from)] {
         let server = Server::start(empty_registry);
-        let mut image = one_layer(Vec::new());
-        image.blobs[0] =
+        let mut built = one_layer(Vec::new());
+        built.image.blobs[0] =
             BlobUpload { descriptor: layer(&content), content: place, seen_in: Vec::new() };
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let progress: Progress =
             Arc::new(move |_, done, total| sink.lock().unwrap().push((done, total)));
         let to = repository(&server.host(), "a/b");
-        run(anonymous().push(&to, &[], &image, &progress)).unwrap();
+        run(anonymous().push(&to, &[], &built.image, &progress)).unwrap();
         assert_eq!(server.requests()[2].body, sent);
         let seen = seen.lock().unwrap();
         assert!(seen.is_sorted(), "{seen:?}");
@@ -260,9 +251,9 @@ fn files_and_remote_blobs_are_streamed() {
 #[test]
 fn a_file_that_is_gone_is_said() {
     let server = Server::start(empty_registry);
-    let mut image = one_layer(Vec::new());
-    image.blobs[0].content = Content::File("/nowhere/blob".into());
-    let error = push(&anonymous(), &server, &image).unwrap_err();
+    let mut built = one_layer(Vec::new());
+    built.image.blobs[0].content = Content::File("/nowhere/blob".into());
+    let error = push(&anonymous(), &server, &built).unwrap_err();
     assert_eq!(error.to_string(), "cannot open `/nowhere/blob`");
 }
 
@@ -279,7 +270,7 @@ fn a_registry_that_does_not_say_where_is_told_off() {
 #[test]
 fn an_index_goes_after_its_images() {
     let server = Server::start(empty_registry);
-    let image = image(Vec::new());
+    let Built { image, dir: _dir } = image();
     let text = r#"{"schemaVersion":2,"manifests":[]}"#;
     let index = RawManifest::new(Bytes::from(text)).unwrap();
     let to = repository(&server.host(), "a/b");

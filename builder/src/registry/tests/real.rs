@@ -5,10 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
-use crate::registry::blob::Progress;
 use crate::registry::credential::{Credential, Secret};
 use crate::registry::error::{CredentialOrigin, TlsFailure};
-use crate::registry::push::{BlobUpload, Content, ImageUpload};
 
 const CONFIG: &[u8] =
     br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
@@ -88,29 +86,18 @@ fn missing<T>(program: &str) -> Option<T> {
     None
 }
 
-fn image() -> (ImageUpload, Vec<u8>) {
+fn image() -> (Built, Vec<u8>) {
     let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
-    let blob = |descriptor: Descriptor, bytes: &[u8]| BlobUpload {
-        descriptor,
-        content: Content::Bytes(Bytes::copy_from_slice(bytes)),
-        seen_in: Vec::new(),
-    };
-    let config = descriptor("application/vnd.oci.image.config.v1+json", CONFIG);
-    let blobs = vec![blob(config, CONFIG), blob(layer(&content), &content)];
-    (ImageUpload { manifest: manifest(CONFIG, &content), blobs }, content)
-}
-
-fn silent() -> Progress {
-    Arc::new(|_, _, _| {})
+    (Built::new(CONFIG, &content), content)
 }
 
 #[test]
 fn what_is_pushed_is_pulled_and_mounted() {
     let Some(registry) = Registry::start(None) else { return };
-    let (mut image, content) = image();
+    let (mut built, content) = image();
     let client = anonymous();
     let to = repository(&registry.host, "first/app");
-    let digest = run(client.push(&to, &["1".to_owned()], &image, &silent())).unwrap();
+    let digest = run(client.push(&to, &["1".to_owned()], &built.image, &silent())).unwrap();
 
     let resolved = resolve(&client, &reference(&registry.host, "first/app:1")).unwrap();
     assert_eq!((resolved.manifest.descriptor.digest, &resolved.config[..]), (digest, CONFIG));
@@ -118,12 +105,14 @@ fn what_is_pushed_is_pulled_and_mounted() {
     assert_eq!(pulled, content);
 
     // Only a mount can succeed now: the bytes to send are not the blob's.
-    for blob in &mut image.blobs {
-        blob.content = Content::Bytes(Bytes::from_static(b"wrong"));
+    let wrong = built.dir.path().join("wrong");
+    std::fs::write(&wrong, "wrong").unwrap();
+    for blob in &mut built.image.blobs {
+        blob.content = Content::File(wrong.clone());
         blob.seen_in = vec![to.clone()];
     }
     let second = repository(&registry.host, "second");
-    run(client.push(&second, &["2".to_owned()], &image, &silent())).unwrap();
+    run(client.push(&second, &["2".to_owned()], &built.image, &silent())).unwrap();
     let pulled = read_all(client.blob(&second, &resolved.image.layers[0])).unwrap();
     assert_eq!(pulled, content);
 }
@@ -131,9 +120,9 @@ fn what_is_pushed_is_pulled_and_mounted() {
 #[test]
 fn another_tool_reads_what_is_pushed() {
     let Some(registry) = Registry::start(None) else { return };
-    let (image, _) = image();
+    let (built, _) = image();
     let to = repository(&registry.host, "app");
-    let digest = run(anonymous().push(&to, &["1".to_owned()], &image, &silent())).unwrap();
+    let digest = run(anonymous().push(&to, &["1".to_owned()], &built.image, &silent())).unwrap();
     let name = format!("docker://{}/app:1", registry.host);
     let inspect = ["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &name];
     let Ok(output) = Command::new("skopeo").args(inspect).output() else {
@@ -146,9 +135,9 @@ fn another_tool_reads_what_is_pushed() {
 #[test]
 fn what_does_not_exist_is_said() {
     let Some(registry) = Registry::start(None) else { return };
-    let (image, _) = image();
+    let (built, _) = image();
     let to = repository(&registry.host, "app");
-    run(anonymous().push(&to, &["1.36".to_owned()], &image, &silent())).unwrap();
+    run(anonymous().push(&to, &["1.36".to_owned()], &built.image, &silent())).unwrap();
     let error = resolve(&anonymous(), &reference(&registry.host, "app:1.37")).unwrap_err();
     assert_eq!(error.help().as_deref(), Some("tags that look alike: `1.36`"));
     let error = resolve(&anonymous(), &reference(&registry.host, "nothing")).unwrap_err();
@@ -166,11 +155,11 @@ fn a_password_lets_in_and_nothing_else_does() {
         let origin = CredentialOrigin::File("/auth.json".into());
         client("", Credentials::given(Credential { secret, origin }), impatient()).client
     };
-    let (image, content) = image();
+    let (built, content) = image();
     let to = repository(&registry.host, "app");
     let client = with("secret");
     run(client.check(&registry.host)).unwrap();
-    run(client.push(&to, &["1".to_owned()], &image, &silent())).unwrap();
+    run(client.push(&to, &["1".to_owned()], &built.image, &silent())).unwrap();
     assert_eq!(read_all(client.blob(&to, &layer(&content))).unwrap(), content);
 
     for client in [anonymous(), with("wrong")] {

@@ -34,7 +34,7 @@ impl Mapper {
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let parent = rustix::process::getpid().as_raw_nonzero().get();
         match sys::clone_process(Namespaces(0)).map_err(EnterError::Helper)? {
-            Forked::Parent { pidfd, .. } => Ok(Mapper { socket: ours, pidfd, uid, gid }),
+            Forked::Parent(pidfd) => Ok(Mapper { socket: ours, pidfd, uid, gid }),
             Forked::Child => {
                 drop(ours);
                 // No bytes: the parent gave up.

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use rbuild_solver::op::Network;
 use rbuild_solver::worker::Cancel;
 
+use super::super::enter::EnterError;
 use super::super::*;
 
 /// Set for the process in which the body runs.
@@ -23,6 +24,8 @@ const MARK: &str = "RBUILD_TEST_ISOLATED";
 pub enum As {
     Root,
     User,
+    /// An ordinary user, in a user namespace that somebody else has made.
+    Unshared,
 }
 
 static ISOLATION: OnceLock<Result<Isolation, EnterError>> = OnceLock::new();
@@ -37,27 +40,49 @@ pub fn first_thing() {
 
 /// Runs `body` isolated. `test` is the full name of the calling test.
 pub fn run(whom: As, test: &str, body: fn(&Lab)) {
+    run_changed(whom, test, body, |_| {});
+}
+
+/// The same, in a process that is started differently. Gives what it said.
+pub fn run_changed(whom: As, test: &str, body: fn(&Lab), change: impl Fn(&mut Command)) -> String {
     if std::env::var_os(MARK).is_some() {
-        return body(&Lab::new());
+        body(&Lab::new());
+        return String::new();
     }
     let test = test.split_once("::").unwrap().1;
-    let mut command = Command::new("/proc/self/exe");
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
-    let is_root = rustix::process::geteuid().is_root();
-    match (whom, is_root) {
-        (As::Root, true) | (As::User, false) => {}
-        (As::Root, false) => return cannot_run("not root"),
-        (As::User, true) => match tester() {
-            Some((uid, gid)) => {
-                command.uid(uid).gid(gid).current_dir("/").env("USER", "tester");
-                command.env("HOME", "/").env("TMPDIR", "/tmp");
-            }
-            None => return cannot_run("there is no user `tester`, and it cannot be made"),
-        },
+    let mut command = match whom {
+        As::Unshared => Command::new("unshare"),
+        As::Root | As::User => Command::new("/proc/self/exe"),
+    };
+    if whom == As::Unshared {
+        command.args(["--user", "--map-root-user"]).arg(std::env::current_exe().unwrap());
     }
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
+    if let Err(why) = become_whom(whom, &mut command) {
+        cannot_run(why);
+        return String::new();
+    }
+    change(&mut command);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{whom:?}:\n{text}");
+    for line in text.lines().filter(|line| line.contains("NOT TESTED")) {
+        eprintln!("{line}");
+    }
+    text.into_owned()
+}
+
+fn become_whom(whom: As, command: &mut Command) -> Result<(), &'static str> {
+    match (whom, rustix::process::geteuid().is_root()) {
+        (As::Root, true) | (As::User | As::Unshared, false) => Ok(()),
+        (As::Root, false) => Err("not root"),
+        (As::User | As::Unshared, true) => {
+            let (uid, gid) = tester().ok_or("there is no user `tester`, and it cannot be made")?;
+            command.uid(uid).gid(gid).current_dir("/").env("USER", "tester");
+            command.env("HOME", "/").env("TMPDIR", "/tmp");
+            Ok(())
+        }
+    }
 }
 
 fn cannot_run(why: &str) {
@@ -88,6 +113,16 @@ pub struct Lab {
     folder: tempfile::TempDir,
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // The kernel's own directory in there has no permissions at all.
+        for work in ["work/work", "work-2/work"] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            let _ = std::fs::set_permissions(self.path(work), mode);
+        }
+    }
+}
+
 impl Lab {
     fn new() -> Lab {
         let isolation = ISOLATION.get().unwrap().as_ref().unwrap().clone();
@@ -114,12 +149,8 @@ impl Lab {
         std::fs::write(path, text).unwrap();
     }
 
-    /// A script for a fresh upper directory.
+    /// A script on the image.
     pub fn spec(&self, script: &str) -> Spec {
-        for folder in ["upper", "work"] {
-            let _ = std::fs::remove_dir_all(self.path(folder));
-            std::fs::create_dir(self.path(folder)).unwrap();
-        }
         Spec {
             root: Root::Overlay {
                 lowers: vec![self.path("base")],
@@ -138,7 +169,29 @@ impl Lab {
         }
     }
 
+    /// Directories for a second step beside the first.
+    pub fn other_root(&self) -> Root {
+        Root::Overlay {
+            lowers: vec![self.path("base")],
+            upper: self.path("upper-2"),
+            work: self.path("work-2"),
+        }
+    }
+
+    /// A mount of something in the lab's folder.
+    pub fn bind(&self, name: &str, target: &str, access: Access) -> Mount {
+        let kind = MountKind::Bind { source: Source::Path(self.path(name)), access };
+        Mount { target: target.into(), kind }
+    }
+
+    /// Runs it with an empty upper directory.
     pub fn try_run(&self, spec: &Spec) -> Result<(Exit, String), SandboxError> {
+        if let Root::Overlay { upper, work, .. } = &spec.root {
+            for folder in [upper, work] {
+                let _ = std::fs::remove_dir_all(folder);
+                std::fs::create_dir(folder).unwrap();
+            }
+        }
         let mut output = Vec::new();
         let exit =
             self.sandbox.run(spec, &mut |bytes| output.extend_from_slice(bytes), &Cancel::new())?;
@@ -179,5 +232,5 @@ fn list(folder: &Path, name: &Path, found: &mut Vec<String>) {
 }
 
 const APPLETS: &str = "sh true false echo cat ls id env pwd mkdir rm rmdir touch stat mount umount \
-    ps kill sleep hostname mknod chmod chown ln readlink dd wget nslookup ip ifconfig chroot grep \
-    wc find tty stty date mv cp head seq setsid nohup printf test yes od unshare sync df";
+    ps kill sleep hostname mknod chmod chown ln readlink dd wget ip ifconfig chroot grep \
+    wc find tty stty date mv cp head seq setsid nohup printf test yes od unshare sync df sort cut nc tail tr";

@@ -162,6 +162,19 @@ fn what_cannot_be_used_is_told() {
 }
 
 #[test]
+fn a_dockerfile_is_named_from_the_working_directory() {
+    let root = layout(&["c/only-in-this-context=1"]);
+    let place = root.path().join("c").display().to_string();
+    let file = Some("only-in-this-context");
+    let error = BuildContext::open(&place, file, &mut io::empty()).err().unwrap();
+    let expected = format!(
+        "no `only-in-this-context`: `-f` is relative to the working directory; \
+         there is `{place}/only-in-this-context`"
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn remote_and_archived_contexts_are_refused() {
     let unsupported =
         |place: &str, file, mut stdin: &[u8]| match BuildContext::open(place, file, &mut stdin)

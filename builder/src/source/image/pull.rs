@@ -1,29 +1,26 @@
 //! Bringing layers into the store: each blob is read once, kept as it came, and unpacked while it
 //! comes.
 //!
-//! One thread a layer unpacks, fed through a short channel by the download. A layer that another
-//! process has in work is waited for, not fetched a second time. Dropping the future stops the
-//! threads at their next read.
+//! The threads that unpack (in `unpack`) are fed through a short channel by the download. A layer
+//! that another process has in work is waited for, not fetched a second time. Dropping the future
+//! stops the threads at their next read.
 
-use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use rbuild_cache::layer::{BadMember, ImportError};
-use rbuild_cache::{BlobWriter, Descriptor, Digest, KeyLock, LayerId, Store};
+use rbuild_cache::layer::ImportError;
+use rbuild_cache::{Descriptor, Digest, KeyLock, LayerId};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::unpack::{Feed, Part, Stoppable, UnpackError, keep_and_unpack, unpack};
 use super::{Base, ImageError, ImageSource};
 use crate::registry::blob::Progress;
 use crate::registry::reference::Repository;
-use crate::source::sniff::Compression;
 
 /// Layers in work at once; the client bounds the downloads among them.
 const SIDE_BY_SIDE: usize = 6;
-const MAGIC_LENGTH: u64 = 6;
 /// Parts of a blob that may wait between the download and the unpacking.
 const PARTS_WAITING: usize = 32;
 
@@ -87,8 +84,8 @@ impl Pull<'_> {
     async fn unpack(&self, blob: &Descriptor, diff_id: Digest) -> Result<LayerId, ImageError> {
         let file = self.source.store.blobs().open(&blob.digest)?;
         let (store, stop) = (self.source.store.clone(), self.stop.0.clone());
-        let reader = Stoppable { inner: file, stop };
-        let unpacked = spawn_blocking(move || import(&store, reader, &diff_id));
+        let reader = Stoppable::new(file, stop);
+        let unpacked = spawn_blocking(move || unpack(&store, reader, &diff_id));
         let imported = unpacked.await.map_err(|_| self.given_up(blob))?;
         imported.map_err(|error| self.layer_error(blob, error))
     }
@@ -100,15 +97,15 @@ impl Pull<'_> {
         let store = self.source.store.clone();
         let digest = blob.digest;
         let writer = store.blobs().writer()?;
-        let feed = Feed { receiver, part: Bytes::new(), ended: false, writer };
-        let unpacked = spawn_blocking(move || keep_and_import(&store, feed, &digest, &diff_id));
+        let feed = Feed::new(receiver, writer);
+        let unpacked = spawn_blocking(move || keep_and_unpack(&store, feed, &digest, &diff_id));
         let downloaded = self.download(blob, sender).await;
         let imported = unpacked.await.map_err(|_| self.given_up(blob))?;
         downloaded?;
         match imported {
             Ok(layer) => Ok(layer),
-            Err(FetchError::Import(error)) => Err(self.layer_error(blob, error)),
-            Err(FetchError::Keep(error)) => Err(error.into()),
+            Err(UnpackError::Import(error)) => Err(self.layer_error(blob, error)),
+            Err(UnpackError::Keep(error)) => Err(error.into()),
         }
     }
 
@@ -156,83 +153,4 @@ impl Pull<'_> {
         let (reference, layer) = (self.base.reference.familiar(), blob.digest);
         ImageError::GivenUp { reference, layer }
     }
-}
-
-/// What comes from a download. Without an end, it broke off.
-enum Part {
-    Bytes(Bytes),
-    End,
-}
-
-enum FetchError {
-    Import(ImportError),
-    Keep(rbuild_cache::BlobWriteError),
-}
-
-/// Reads what is downloaded, and keeps a copy of all that was read.
-struct Feed {
-    receiver: mpsc::Receiver<Part>,
-    part: Bytes,
-    ended: bool,
-    writer: BlobWriter,
-}
-
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.part.is_empty() && !self.ended {
-            match self.receiver.blocking_recv() {
-                Some(Part::Bytes(bytes)) => {
-                    self.writer.write_all(&bytes)?;
-                    self.part = bytes;
-                }
-                Some(Part::End) => self.ended = true,
-                None => return Err(io::Error::other("the download broke off")),
-            }
-        }
-        let count = self.part.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.part.split_to(count));
-        Ok(count)
-    }
-}
-
-/// Ends with an error when nobody wants the bytes any more.
-struct Stoppable<R> {
-    inner: R,
-    stop: Arc<AtomicBool>,
-}
-
-impl<R: Read> Read for Stoppable<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::SeqCst) {
-            return Err(io::Error::other("cancelled"));
-        }
-        self.inner.read(buffer)
-    }
-}
-
-/// What comes after the end of the compressed stream belongs to the blob, too.
-fn keep_and_import(
-    store: &Store,
-    mut feed: Feed,
-    digest: &Digest,
-    diff_id: &Digest,
-) -> Result<LayerId, FetchError> {
-    let layer = import(store, &mut feed, diff_id).map_err(FetchError::Import)?;
-    io::copy(&mut feed, &mut io::sink()).map_err(|error| FetchError::Import(broken(error)))?;
-    feed.writer.finish(Some(digest)).map_err(FetchError::Keep)?;
-    Ok(layer)
-}
-
-/// The first bytes tell how the blob is compressed, not the media type, which is wrong in many a
-/// registry: every builder looks at the bytes.
-fn import(store: &Store, mut blob: impl Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
-    let mut start = Vec::new();
-    blob.by_ref().take(MAGIC_LENGTH).read_to_end(&mut start).map_err(broken)?;
-    let compression = Compression::of(&start);
-    let mut tar = compression.reader(Cursor::new(start).chain(blob)).map_err(broken)?;
-    store.layers().import(&mut tar, diff_id)
-}
-
-fn broken(error: io::Error) -> ImportError {
-    ImportError::Member(BadMember::Archive(error))
 }

@@ -1,4 +1,7 @@
 //! `--chmod`: octal, or symbolic as POSIX `chmod` has it, with a umask of 0.
+//!
+//! What POSIX leaves open is as in Docker: `=` leaves the sticky bit alone unless `t` is given, `t`
+//! does nothing for `o`, and copying a class (`g=u`) leaves set-id bits alone.
 
 /// What becomes of permission bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +15,7 @@ pub enum ModeChange {
 /// One operator with what it is done to: `g+w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// The bits of the classes before the operator.
+    /// The bits that it can change.
     who: u32,
     operator: Operator,
     what: Permissions,
@@ -40,7 +43,8 @@ pub struct BadMode(String);
 
 const USER: u32 = 0o4700;
 const GROUP: u32 = 0o2070;
-const OTHER: u32 = 0o1007;
+const OTHER: u32 = 0o0007;
+const STICKY: u32 = 0o1000;
 const EXECUTE: u32 = 0o111;
 
 impl ModeChange {
@@ -87,6 +91,19 @@ impl Action {
     }
 }
 
+impl Permissions {
+    /// Which bits they can change of those of the classes.
+    fn reach(&self, who: u32) -> u32 {
+        match self {
+            Permissions::Bits { bits, .. } if bits & STICKY != 0 && who & !OTHER != 0 => {
+                who | STICKY
+            }
+            Permissions::Bits { .. } => who,
+            Permissions::Copy { .. } => who & 0o777,
+        }
+    }
+}
+
 /// `[ugoa]*` and then one or more of `[-+=]` with its permissions.
 fn parse_clause(clause: &str) -> Option<Vec<Action>> {
     let start = clause.find(['+', '-', '='])?;
@@ -100,7 +117,8 @@ fn parse_clause(clause: &str) -> Option<Vec<Action>> {
             _ => Operator::Set,
         };
         let next = rest[1..].find(['+', '-', '=']).map_or(rest.len(), |at| at + 1);
-        actions.push(Action { who, operator, what: permissions(&rest[1..next])? });
+        let what = permissions(&rest[1..next])?;
+        actions.push(Action { who: what.reach(who), operator, what });
         rest = &rest[next..];
     }
     Some(actions)
@@ -133,7 +151,7 @@ fn permissions(text: &str) -> Option<Permissions> {
             b'w' => all |= 0o222,
             b'x' => all |= EXECUTE,
             b's' => all |= 0o6000,
-            b't' => all |= 0o1000,
+            b't' => all |= STICKY,
             b'X' => search = true,
             _ => return None,
         }
@@ -165,8 +183,15 @@ mod tests {
             ("go-rwx", 0o755, true, 0o700),
             ("g+s,u+X,o=g", 0o640, false, 0o2644),
             ("g=", 0o2775, false, 0o705),
-            ("o+t", 0o755, true, 0o1755),
-            ("g+t", 0o755, true, 0o755),
+            ("o+t", 0o755, true, 0o755),
+            ("g+t", 0o755, true, 0o1755),
+            ("a=rX", 0o1777, true, 0o1555),
+            ("a-t", 0o1777, true, 0o777),
+            ("a=rX", 0o6755, false, 0o555),
+            ("go=", 0o1700, true, 0o1700),
+            ("u=o", 0o6755, false, 0o6555),
+            ("g=u+w", 0o2755, true, 0o2775),
+            ("o=g-r", 0o1777, true, 0o1773),
         ];
         for (text, before, is_dir, after) in rows {
             let change = ModeChange::parse(text).unwrap();

@@ -1,5 +1,7 @@
 //! Archives that want out of their layer.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Builds an archive member by member, with names that a decent writer refuses.
@@ -153,4 +155,39 @@ fn marks_of_overlayfs_and_aufs_do_not_come_in() {
             .lines(form);
         assert_eq!(lines, ["5 d/ 644 0:0 0", "5 e/ 644 0:0 0", "3 null 644 0:0 0"]);
     }
+}
+
+/// Names that lead to a place outside, in whatever way, mixed with harmless ones.
+fn names(outside: &str) -> impl Strategy<Value = String> {
+    let climbing = format!("../../../../../../../../..{outside}");
+    let names = ["a", "b", "a/b", "b/a/b", "/a", "..", "../a", "a/../../b", "./", "", ".wh.a"];
+    let names: Vec<String> =
+        names.into_iter().map(str::to_owned).chain([outside.to_owned(), climbing]).collect();
+    prop::sample::select(names)
+}
+
+#[test]
+fn no_archive_reaches_a_place_outside() {
+    let outside = tempfile::tempdir().unwrap();
+    let place = outside.path().to_str().unwrap();
+    let flags = prop::sample::select(b"0125".to_vec());
+    let member = (flags, names(place), names(place));
+    let default = ProptestConfig::default();
+    let config = ProptestConfig { cases: default.cases / 4, failure_persistence: None, ..default };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let fresh = FORMS.map(Fresh::of);
+    let checked = runner.run(&prop::collection::vec(member, 1..12), |members| {
+        for fresh in &fresh {
+            let mut forge = Forge::default();
+            for (flag, path, link) in &members {
+                let data: &[u8] = if *flag == b'0' { b"data" } else { b"" };
+                forge = forge.add(*flag, path, link, data);
+            }
+            // Whether it is taken or refused is not the question.
+            let _ = forge.import(fresh);
+            prop_assert_eq!(list(outside.path()), [""; 0]);
+        }
+        Ok(())
+    });
+    checked.unwrap();
 }

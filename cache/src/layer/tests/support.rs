@@ -104,7 +104,11 @@ fn tar_line(member: &mut tar::Entry<'_, &[u8]>) -> String {
 }
 
 /// Gives this thread, and those which it starts, mounts of their own.
-pub(super) fn private_mounts() {
+pub(in crate::layer) fn private_mounts() {
+    thread_local!(static DONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    if DONE.replace(true) {
+        return;
+    }
     #[expect(
         deprecated,
         reason = "the new name is unsafe for descriptors only, and none are unshared"

@@ -1,0 +1,96 @@
+//! Compressed archives, read by other readers.
+
+use std::process::{Command, Stdio};
+
+use super::support::file;
+use super::*;
+
+/// An archive of several pieces, compressible and not.
+fn archive(fresh: &Fresh) -> Digest {
+    let mut noise = Vec::new();
+    let mut state = 1u64;
+    while noise.len() < 3_000_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        noise.extend_from_slice(&state.to_le_bytes()[4..]);
+    }
+    let mut writer = fresh.layers().begin().unwrap();
+    let size = noise.len() as u64;
+    writer.add(&file("noise", 0o644, size), Some(&mut noise.as_slice())).unwrap();
+    let text = "the same again ".repeat(400_000);
+    let size = text.len() as u64;
+    writer.add(&file("text", 0o644, size), Some(&mut text.as_bytes())).unwrap();
+    let layer = writer.finish().unwrap();
+    fresh.layers().tar(&layer, None).unwrap().diff_id
+}
+
+fn filtered(command: &str, args: &[&str], input: Vec<u8>) -> Vec<u8> {
+    let mut child = Command::new(command)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+#[test]
+fn others_read_what_was_compressed() {
+    let fresh = Fresh::of(Form::Directory);
+    let diff_id = archive(&fresh);
+    let original = fresh.blob(&diff_id);
+    let (digest, size) = fresh.layers().compressed(&diff_id, Compression::GZIP).unwrap();
+    let gzip = fresh.blob(&digest);
+    assert_eq!((size, &gzip[4..8]), (gzip.len() as u64, [0; 4].as_slice()));
+    assert!(filtered("gzip", &["-dc"], gzip.clone()) == original);
+    let mut inflated = Vec::new();
+    flate2::read::MultiGzDecoder::new(gzip.as_slice()).read_to_end(&mut inflated).unwrap();
+    assert!(inflated == original);
+    let (digest, _) = fresh.layers().compressed(&diff_id, Compression::ZSTD).unwrap();
+    assert!(zstd::stream::decode_all(fresh.blob(&digest).as_slice()).unwrap() == original);
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    for how in [Compression::GZIP, Compression::ZSTD, Compression::Gzip { level: 1 }] {
+        let digests: Vec<_> = [1, 2, 7]
+            .into_iter()
+            .map(|threads| {
+                let fresh = Fresh::of(Form::Directory);
+                let diff_id = archive(&fresh);
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| fresh.layers().compressed(&diff_id, how).unwrap())
+            })
+            .collect();
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "{how:?}");
+    }
+}
+
+#[test]
+fn compressing_is_remembered_until_the_blob_is_gone() {
+    let fresh = Fresh::of(Form::Erofs);
+    let diff_id = archive(&fresh);
+    let first = fresh.layers().compressed(&diff_id, Compression::GZIP).unwrap();
+    fresh.blobs().remove(&diff_id).unwrap();
+    assert_eq!(fresh.layers().compressed(&diff_id, Compression::GZIP).unwrap(), first);
+    assert!(!fresh.blobs().contains(&diff_id));
+    fresh.blobs().remove(&first.0).unwrap();
+    // The layer still has its archive.
+    assert_eq!(fresh.layers().compressed(&diff_id, Compression::GZIP).unwrap(), first);
+}
+
+#[test]
+fn levels_that_no_compressor_has_and_archives_that_nobody_has_are_refused() {
+    let fresh = Fresh::of(Form::Directory);
+    let diff_id = archive(&fresh);
+    for how in [Compression::Gzip { level: 13 }, Compression::Zstd { level: 0 }] {
+        let refused = fresh.layers().compressed(&diff_id, how);
+        assert!(matches!(refused, Err(CompressError::Level(_))), "{refused:?}");
+    }
+    let refused = fresh.layers().compressed(&Digest::of(b"other"), Compression::GZIP);
+    assert!(matches!(refused, Err(CompressError::Read(ReadError::ReadBlob(_)))), "{refused:?}");
+}
