@@ -60,7 +60,8 @@ fn error(output: &str) -> Error {
         Some(title) if title.starts_with("internal] load metadata") => ErrorKind::Base,
         Some(title) if title.starts_with("internal]") => ErrorKind::Call,
         Some(_) => ErrorKind::Step,
-        None if message.contains("dockerignore") => ErrorKind::Call,
+        // Of the ignore file; it names neither file nor line.
+        None if message.ends_with("pattern") || message.contains(" pattern: ") => ErrorKind::Call,
         None => ErrorKind::Dockerfile,
     };
     Error { kind, lines, message: without_refs(message) }

@@ -36,8 +36,7 @@ impl Rbuild {
         let run = laid.run(command);
         let outcome = match run.code {
             0 => Outcome::Image(laid.image(bases)),
-            1 | 2 => Outcome::Error(error(&run.stderr)),
-            _ => panic!("{}: {}", case.name, run.shown()),
+            _ => Outcome::Error(error(&run.stderr)),
         };
         (outcome, run.stderr)
     }
