@@ -159,7 +159,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The tree that a source is in, and which of its paths. None for a pattern in an empty tree,
-    /// which matches nothing.
+    /// which matches nothing, and for its root.
     fn edge(
         &mut self,
         source: &Source<'_>,
@@ -168,7 +168,7 @@ impl StageLowering<'_, '_> {
     ) -> Fallible<Option<Edge>> {
         let pattern = path::source(&source.path);
         let Some(from) = self.tree(verb.from.as_ref()) else {
-            if has_wildcards(&pattern) {
+            if has_wildcards(&pattern) || pattern.is_empty() {
                 return Ok(None);
             }
             let message = format!("`{}` does not exist: what is copied from is empty", source.path);

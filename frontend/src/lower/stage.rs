@@ -111,7 +111,10 @@ impl StageLowering<'_, '_> {
     fn start(&mut self) {
         let stage = &self.lowering.stages.stages[self.index];
         match &stage.base {
-            StageBase::Scratch => self.state.config = ImageConfig::empty(&self.platform),
+            // The empty image is of any platform, whatever its FROM asks for.
+            StageBase::Scratch => {
+                self.state.config = ImageConfig::empty(&self.lowering.options.platform);
+            }
             StageBase::Stage(base) => {
                 self.state = self.lowering.done.get(base).cloned().unwrap_or_default();
                 self.state.config = self.state.config.child();
