@@ -60,10 +60,15 @@ pub fn make(folder: &Path) -> (Vec<Base>, PathBuf) {
     (bases, archive)
 }
 
+/// The machine's busybox, which has to be a static one.
+pub fn busybox_path() -> Option<&'static Path> {
+    let paths = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+    paths.into_iter().find(|path| path.exists())
+}
+
 /// A tree with busybox under all its names.
 fn busybox() -> Vec<u8> {
-    let path = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-    let path = path.into_iter().find(|path| path.exists()).expect("busybox is not installed");
+    let path = busybox_path().expect("busybox is not installed");
     let folders = ["bin/", "dev/", "etc/", "home/", "mnt/", "proc/", "root/", "run/", "sys/"];
     let folders = folders.iter().chain(&["tmp/", "usr/", "usr/bin/", "var/"]);
     let mut files: Vec<File> = folders.map(|path| entry(path)).collect();

@@ -42,7 +42,8 @@ fn images(docker: &Image, rbuild: &Image, found: &mut Differences) {
     put(found, "layers", docker.layers.to_string(), rbuild.layers.to_string());
     let paths: BTreeSet<&String> = docker.tree.keys().chain(rbuild.tree.keys()).collect();
     for path in paths {
-        let line = |image: &Image| image.tree.get(path).map_or("as in the base", |it| it).to_owned();
+        let line =
+            |image: &Image| image.tree.get(path).map_or("as in the base", |it| it).to_owned();
         put(found, &format!("tree {path}"), line(docker), line(rbuild));
     }
 }

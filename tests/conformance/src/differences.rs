@@ -43,14 +43,17 @@ impl Known {
 
     /// What is wrong with a case: differences that are not listed, and listed ones that are gone.
     pub fn judge(&self, case: &str, found: &Differences) -> Vec<String> {
-        let entries = self.difference.iter().filter(|entry| entry.cases.iter().any(|it| it == case));
+        let entries =
+            self.difference.iter().filter(|entry| entry.cases.iter().any(|it| it == case));
         let listed: BTreeSet<&String> = entries.flat_map(|entry| &entry.keys).collect();
-        let unknown = found.iter().filter(|(key, _)| !listed.contains(key)).map(
-            |(key, (docker, rbuild))| format!("{key}:\n    docker {docker}\n    rbuild {rbuild}"),
-        );
-        let gone = listed.iter().filter(|key| !found.contains_key(**key)).map(|key| {
-            format!("{key} is in differences.toml and no longer differs: take it out")
-        });
+        let unknown =
+            found.iter().filter(|(key, _)| !listed.contains(key)).map(|(key, (docker, rbuild))| {
+                format!("{key}:\n    docker {docker}\n    rbuild {rbuild}")
+            });
+        let gone = listed
+            .iter()
+            .filter(|key| !found.contains_key(**key))
+            .map(|key| format!("{key} is in differences.toml and no longer differs: take it out"));
         unknown.chain(gone).collect()
     }
 }
@@ -62,9 +65,10 @@ mod tests {
 
     #[test]
     fn unknown_and_vanished_differences_fail() {
-        let known: Known =
-            toml::from_str("[[difference]]\ncases = [\"a/b\"]\nkeys = [\"layers\"]\nreason = \"x\"")
-                .unwrap();
+        let known: Known = toml::from_str(
+            "[[difference]]\ncases = [\"a/b\"]\nkeys = [\"layers\"]\nreason = \"x\"",
+        )
+        .unwrap();
         let layers = Differences::from([("layers".to_owned(), ("1".to_owned(), "2".to_owned()))]);
         assert!(known.judge("a/b", &layers).is_empty());
         assert_eq!(known.judge("a/c", &layers).len(), 1);

@@ -55,13 +55,17 @@ fn error(output: &str) -> Error {
     let is_marked = |line: &&str| line.split_once(" | >>> ").is_some();
     let number = |line: &str| line.split_once('|').unwrap().0.trim().parse().unwrap();
     let lines: Vec<usize> = output.lines().filter(is_marked).map(number).collect();
+    let is_include = message.contains("invalid includepatterns");
     let failed = output.lines().find_map(|line| line.strip_prefix(" > ["));
     let kind = match failed {
+        _ if is_include => ErrorKind::Dockerfile,
         Some(title) if title.starts_with("internal] load metadata") => ErrorKind::Base,
         Some(title) if title.starts_with("internal]") => ErrorKind::Call,
         Some(_) => ErrorKind::Step,
         // Of the ignore file; it names neither file nor line.
-        None if message.ends_with("pattern") || message.contains(" pattern: ") => ErrorKind::Call,
+        None if message.ends_with("in pattern") || message.contains("exclusion pattern") => {
+            ErrorKind::Call
+        }
         None => ErrorKind::Dockerfile,
     };
     Error { kind, lines, message: without_refs(message) }

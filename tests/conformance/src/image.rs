@@ -44,6 +44,10 @@ fn normalise(config: &mut Value) {
     let fields = config.as_object_mut().unwrap();
     fields.remove("created");
     fields.remove("rootfs");
+    if fields.get("history").is_some_and(Value::is_null) {
+        // A list of no entries, as Go writes one that was never made.
+        fields.remove("history");
+    }
     for entry in fields.get_mut("history").and_then(Value::as_array_mut).into_iter().flatten() {
         entry.as_object_mut().unwrap().remove("created");
     }

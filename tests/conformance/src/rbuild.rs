@@ -54,7 +54,10 @@ impl Rbuild {
 fn error(output: &str) -> Error {
     let is_error = |line: &&str| line.starts_with("error");
     let message = output.lines().find(is_error).unwrap_or_default();
+    let is_dockerfile =
+        message.contains("is not an image reference") || message.contains("the Dockerfile `");
     let kind = match message.strip_prefix("error[").and_then(|it| it.split_once(']')) {
+        _ if is_dockerfile => ErrorKind::Dockerfile,
         Some(("step", _)) => ErrorKind::Step,
         Some(("base", _)) => ErrorKind::Base,
         Some(_) => ErrorKind::Dockerfile,

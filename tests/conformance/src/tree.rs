@@ -61,7 +61,8 @@ impl Tree {
             return self.remove_below(parent);
         }
         if let Some(name) = name.strip_prefix(b".wh.") {
-            let hidden = if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() };
+            let hidden =
+                if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() };
             return self.remove(&hidden);
         }
         let node = self.node(entry);

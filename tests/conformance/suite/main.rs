@@ -1,7 +1,5 @@
 //! rbuild on every case, compared with what is recorded: a test for each section.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
 use conformance::case::Case;
 use conformance::differences::Known;
 
@@ -31,10 +29,16 @@ sections! {
     ignore_files = "ignore",
 }
 
-
 #[test]
 fn every_section_is_run() {
     assert_eq!(Case::sections(), sorted(SECTIONS));
+}
+
+/// So that no folder is lost without anybody's seeing it.
+#[test]
+fn there_are_many_cases() {
+    let count: usize = Case::sections().iter().map(|section| Case::section(section).len()).sum();
+    assert!(count >= 250, "only {count}");
 }
 
 #[test]
