@@ -11,6 +11,7 @@ use rbuild_frontend::lower::{Lowered, lower};
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{Bases, StageGraph, stages};
+use rbuild_solver::graph::VertexId;
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
@@ -20,6 +21,7 @@ use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::image::Policy;
 use crate::source::images::Images;
+use crate::source::remote::Remotes;
 use crate::worker::logs::Logs;
 use crate::worker::{BuildWorker, Known};
 
@@ -31,6 +33,13 @@ use output::Finished;
 pub struct Built {
     /// The image's id: the digest of its config.
     pub id: Digest,
+}
+
+/// Where files come from.
+struct Sources<'a> {
+    context: &'a BuildContext,
+    images: &'a Images,
+    remotes: &'a Remotes<'a>,
 }
 
 /// Builds what `options` say.
@@ -46,10 +55,13 @@ pub fn build(
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let images = Images::open(session, progress)?;
     let bases = resolve(&graph, &images, options, session, &source, progress)?;
-    let lowered = lower(&graph, &bases, &options.frontend)
+    let mut lowered = lower(&graph, &bases, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
-    let finished = run(&lowered, options, session, &context, &images, &source, progress)?;
+    let remotes = Remotes::new(session, now(options))?;
+    pin(&mut lowered, &remotes, &source, progress)?;
+    let sources = Sources { context: &context, images: &images, remotes: &remotes };
+    let finished = run(&lowered, options, session, &sources, &source, progress)?;
     finished.write(options, session, &images, progress)
 }
 
@@ -107,18 +119,22 @@ fn run(
     lowered: &Lowered,
     options: &BuildOptions,
     session: &Session,
-    context: &BuildContext,
-    images: &Images,
+    sources: &Sources<'_>,
     source: &Source,
     progress: &Progress,
 ) -> Result<Finished, BuildError> {
-    let Some(target) = lowered.target else { return Ok(Finished::without_layers(lowered)) };
+    let targets = targets(lowered);
+    if targets.is_empty() {
+        return Ok(Finished::without_layers(lowered));
+    }
+    let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
+    let sandbox = Sandbox::new(&session.isolation);
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
         images,
+        remotes,
         context,
         stats: session.store.stat_cache(&context.root)?,
         logs: Logs::new(&session.store, progress),
@@ -129,12 +145,37 @@ fn run(
     let limits = Limits { jobs: options.jobs };
     let events = |event| progress.event(&event);
     let mut results =
-        solve::solve(&lowered.graph, &[target], &worker, limits, &session.cancel, &events)
+        solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)
             .map_err(|error| BuildError::step(error, &lowered.graph, source))?;
     if let Err(error) = worker.stats.save() {
         progress.notice(&format!("the next build has to read the context again: {error}"));
     }
-    Ok(Finished::new(lowered, target, results.remove(0)))
+    Ok(match lowered.target {
+        Some(target) => Finished::new(lowered, target, results.remove(0)),
+        None => Finished::without_layers(lowered),
+    })
+}
+
+/// Finds out what everything from elsewhere is now, so that it can be keyed.
+fn pin(
+    lowered: &mut Lowered,
+    remotes: &Remotes<'_>,
+    source: &Source,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let targets = targets(lowered);
+    let pinned = remotes.pin_all(&mut lowered.graph, &targets, progress);
+    pinned.map_err(|error| BuildError::remote(error, &lowered.graph, source))
+}
+
+/// What is built: the target first, if it has layers.
+fn targets(lowered: &Lowered) -> Vec<VertexId> {
+    lowered.target.iter().chain(&lowered.also).copied().collect()
+}
+
+/// The time of what has none.
+fn now(options: &BuildOptions) -> (i64, u32) {
+    (options.frontend.epoch.unwrap_or_else(|| jiff::Timestamp::now().as_second()), 0)
 }
 
 fn warn(warnings: &[Diagnostic], source: &Source, progress: &Progress) {

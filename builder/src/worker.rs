@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rbuild_cache::stat::StatCache;
-use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
+use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree, manifest};
 use rbuild_cache::{
-    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store, View,
+    ContentDigest, DbError, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
+    View,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -29,6 +30,7 @@ use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker}
 use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
+use crate::source::remote::Remotes;
 
 pub use error::WorkError;
 
@@ -45,6 +47,8 @@ pub struct BuildWorker<'a> {
     pub sandbox: &'a Sandbox,
     /// Where bases come from.
     pub images: &'a Images,
+    /// Where files and repositories from elsewhere come from.
+    pub remotes: &'a Remotes<'a>,
     /// The build context.
     pub context: &'a BuildContext,
     /// What the files of the context hashed to in earlier builds.
@@ -122,6 +126,13 @@ impl Worker for BuildWorker<'_> {
         serde_json::from_value(record.parts).ok()
     }
 
+    fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
+        let Selector::Paths(paths) = &vertex.inputs.get(input)?.selector else { return None };
+        let last = self.store.records().file_list(&self.file_slot(&vertex.origin.slot, input))?;
+        let now = self.context.tree.select(paths).ok()?.manifest();
+        manifest::diff(&last, &now)
+    }
+
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<KeyLock, WorkError> {
         Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
     }
@@ -130,6 +141,7 @@ impl Worker for BuildWorker<'_> {
         let inputs = Inputs { worker: self, job };
         let snapshot = match &job.vertex.op {
             Op::Image(image) => self.pull(image, job)?,
+            Op::Http(_) | Op::Git(_) => self.fetch(job)?,
             Op::Exec(op) => exec::run(self, op, &inputs)?,
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
@@ -154,7 +166,8 @@ impl Worker for BuildWorker<'_> {
             took: entry.took,
             created: SystemTime::now(),
         };
-        if let Err(error) = self.store.records().put(&record) {
+        let kept = self.store.records().put(&record).and_then(|()| self.save_file_lists(entry));
+        if let Err(error) = kept {
             self.say_once(&error);
         }
     }
@@ -209,6 +222,15 @@ impl BuildWorker<'_> {
         Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
     }
 
+    fn fetch(&self, job: &Job<'_, Output>) -> Result<Snapshot, WorkError> {
+        let vertex = job.id;
+        let tell = |done, total| {
+            let what = "download".to_owned();
+            (job.events)(Event::Progress { vertex, what, done, total });
+        };
+        Ok(self.remotes.snapshot(&job.vertex.op, &tell)?)
+    }
+
     /// Which step of which project: what a miss is compared with, and what `du` shows.
     fn slot(&self, step: &str) -> String {
         format!("{} {step}", self.context.root.display())
@@ -225,6 +247,25 @@ impl BuildWorker<'_> {
             Output::Context => (None, self.content(input, selector).ok()),
         };
         InputRow { layers, content, selector: selector.clone() }
+    }
+
+    /// Keeps what the op saw of the context, so that the next miss can name a file.
+    fn save_file_lists(&self, entry: &Save<'_, Output>) -> Result<(), DbError> {
+        let vertex = entry.vertex;
+        for (input, edge) in vertex.inputs.iter().enumerate() {
+            if let (Some(Output::Context), Selector::Paths(paths)) =
+                (entry.inputs.get(input), &edge.selector)
+                && let Ok(selection) = self.context.tree.select(paths)
+            {
+                let slot = self.file_slot(&vertex.origin.slot, input);
+                self.store.records().put_file_list(&slot, &selection.manifest())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file_slot(&self, step: &str, input: usize) -> String {
+        format!("{} {input}", self.slot(step))
     }
 
     fn is_unsteady(&self, snapshot: &Snapshot) -> bool {

@@ -125,10 +125,16 @@ impl Store {
             self.images().drop_nameless().map_err(UsageError::from)?;
         }
         let before = self.usage()?;
+        let usage = if has_mirrors_to_remove(root, what, &before)? {
+            fs::remove_tree(&root.path.join("git"))?;
+            self.usage()?
+        } else {
+            before.clone()
+        };
         let doomed = match what {
-            Prune::Unreferenced => plan::plan(&before, 0, SystemTime::now()),
-            Prune::ToSize(limit) => plan::plan(&before, limit, SystemTime::now()),
-            Prune::Everything => everything(&before),
+            Prune::Unreferenced => plan::plan(&usage, 0, SystemTime::now()),
+            Prune::ToSize(limit) => plan::plan(&usage, limit, SystemTime::now()),
+            Prune::Everything => everything(&usage),
         };
         if what == Prune::Everything {
             self.images().clear().map_err(UsageError::from)?;
@@ -176,6 +182,15 @@ pub(crate) fn remove(store: &Store, doomed: &Doomed) -> Result<(), PruneError> {
         fs::remove_file(&store.blobs().path(digest))?;
     }
     Ok(())
+}
+
+/// Mirrors of git repositories save a fetch and no work, so they go first.
+fn has_mirrors_to_remove(root: &Root, what: Prune, usage: &Usage) -> Result<bool, FsError> {
+    let wanted = match what {
+        Prune::ToSize(limit) => usage.total() > limit,
+        Prune::Unreferenced | Prune::Everything => true,
+    };
+    Ok(wanted && !fs::list(&root.path.join("git"))?.is_empty())
 }
 
 /// What no row speaks of, and what is only good for a time.

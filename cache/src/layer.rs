@@ -32,8 +32,8 @@ mod active;
 mod archive;
 mod compress;
 mod content;
-mod dir;
-mod entry;
+pub(crate) mod dir;
+pub(crate) mod entry;
 mod error;
 mod export;
 mod import;
@@ -121,6 +121,11 @@ impl Layers {
         indexed::IndexedWriter::create(&folder.path)?.finish().map_err(failed)?;
         mount::open_indexed(&folder.path).map_err(|errno| failed(errno.into()))?;
         Ok(())
+    }
+
+    /// What may be done to files here.
+    pub(crate) fn rights(&self) -> marks::Rights {
+        self.inner.rights
     }
 
     fn row(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {

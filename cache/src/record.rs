@@ -164,6 +164,16 @@ impl Records {
         self.root.db.put_file_list(slot, bytes)
     }
 
+    /// What a server said about an address the last time, as it was put.
+    pub fn memo(&self, address: &str) -> Option<Vec<u8>> {
+        self.file_list(&memo_slot(address))
+    }
+
+    /// Keeps what a server said about an address, in place of what it said earlier.
+    pub fn put_memo(&self, address: &str, bytes: &[u8]) -> Result<(), DbError> {
+        self.put_file_list(&memo_slot(address), bytes)
+    }
+
     fn first(&self, which: &str, values: &[&dyn ToSql]) -> Option<Record> {
         self.select(which, values).into_iter().next()
     }
@@ -187,6 +197,11 @@ impl Records {
             }
         }
     }
+}
+
+/// Memos share the table of file lists: both only save time. Addresses can hold passwords.
+fn memo_slot(address: &str) -> String {
+    format!("memo {}", ContentDigest::of(address.as_bytes()).hex())
 }
 
 fn select(

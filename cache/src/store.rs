@@ -11,6 +11,7 @@
 //! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! git/<name>/              mirrors of git repositories, bare; can be fetched again
 //! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
 //!
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use crate::blob::Blobs;
 use crate::db::{self, Db, DbError};
+use crate::digest::ContentDigest;
 use crate::fs::{self, FsError};
 use crate::images::{self, Images};
 use crate::layer::Layers;
@@ -176,6 +178,16 @@ impl Store {
         lock::claim(&self.inner.root.locks(), key, cancelled)
     }
 
+    /// The folder of a mirror of a git repository; made if it is not there. Whoever uses it holds
+    /// the key lock of its name, taken last: nobody waits for another key while holding it.
+    pub fn git_mirror(&self, name: &ContentDigest) -> Result<PathBuf, FsError> {
+        let folder = self.root().join("git");
+        fs::create_dir(&folder)?;
+        let mirror = folder.join(&name.hex()[..32]);
+        fs::create_dir(&mirror)?;
+        Ok(mirror)
+    }
+
     /// A file below `logs/`, to add lines to.
     pub fn log_file(&self, name: &str) -> Result<File, LogError> {
         Ok(fs::open_append(&self.log_path(name)?)?)
@@ -272,7 +284,10 @@ fn write_new(path: &Path, name: &str, bytes: &[u8]) -> Result<(), OpenError> {
 fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     let files = ["version", "lock", "oci-layout", "index.json"];
     let ours = |name: &str| {
-        FOLDERS.contains(&name) || files.contains(&name) || name.starts_with("records.db")
+        FOLDERS.contains(&name)
+            || name == "git"
+            || files.contains(&name)
+            || name.starts_with("records.db")
     };
     match fs::list(path)?.into_iter().find(|name| !ours(name)) {
         Some(found) => Err(OpenError::NotAStore { path: path.to_owned(), found }),

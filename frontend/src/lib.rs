@@ -4,6 +4,7 @@
 //! be looked up, and [`lower::lower`] makes ops and an image config of what the target needs.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod ast;
 pub mod config;
 pub mod diagnostic;
@@ -17,4 +18,4 @@ mod scope;
 pub mod source;
 pub mod stage;
 
-pub use options::Options;
+pub use options::{NamedContext, Options};

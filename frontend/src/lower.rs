@@ -11,6 +11,7 @@ mod environment;
 mod expose;
 mod gotext;
 mod path;
+mod remote;
 mod run;
 mod signal;
 mod stage;
@@ -26,6 +27,8 @@ use crate::diagnostic::Diagnostic;
 use crate::options::Options;
 use crate::stage::{BaseRequest, Bases, StageGraph};
 
+pub use remote::git_op;
+
 use stage::{Lowering, StageState};
 
 /// What a build does and what its image says.
@@ -35,6 +38,8 @@ pub struct Lowered {
     pub graph: Graph,
     /// Whose result is the image's tree; none for an image without layers.
     pub target: Option<VertexId>,
+    /// What else has to be built, and adds nothing to the image.
+    pub also: Vec<VertexId>,
     /// The image's config. Times, and the digests of the layers that the build adds, are left to the
     /// exporter.
     pub config: ImageConfig,
@@ -76,10 +81,13 @@ pub fn lower(
         return Err(diagnostics);
     }
     warnings.extend(arguments::unused(stages, options, &declared));
+    let tip = |stage: &usize| done.get(stage)?.tip;
+    let also: BTreeSet<VertexId> = stages.also.iter().filter_map(tip).collect();
     let state = done.remove(&stages.target).unwrap_or_default();
-    let tip = state.tip;
+    let target = state.tip;
+    let also = also.into_iter().filter(|also| Some(*also) != target).collect();
     let (config, platform) = finish(state, options);
-    Ok(Lowered { graph, target: tip, config, platform, warnings })
+    Ok(Lowered { graph, target, also, config, platform, warnings })
 }
 
 /// A build for another platform says so, whatever the base says of itself.

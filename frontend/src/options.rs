@@ -11,6 +11,10 @@ pub struct Options {
     pub build_args: BTreeMap<String, String>,
     /// `--target`: a stage's name or number; none for the last stage.
     pub target: Option<String>,
+    /// `--also`: stages that are built too, and add nothing to the image.
+    pub also: Vec<String>,
+    /// `--build-context`: what takes the place of stages and images, by [`familiar`] name.
+    pub contexts: BTreeMap<String, NamedContext>,
     /// The platform to build for.
     pub platform: Platform,
     /// The platform of this machine.
@@ -28,6 +32,27 @@ pub struct Options {
     /// `SOURCE_DATE_EPOCH`, seconds since 1970. It is a build argument like any other: it reaches
     /// steps only where it is declared.
     pub epoch: Option<i64>,
+}
+
+/// What a name of `--build-context` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// An image, by the reference that bases are requested with.
+    Image(String),
+    /// Files that the user gives under this name.
+    Files,
+}
+
+/// A name as `--build-context` and `FROM` agree on it: `busybox` for
+/// `docker.io/library/busybox:latest`. Case does not matter.
+pub fn familiar(name: &str) -> String {
+    let name = name.to_lowercase();
+    let name = ["docker.io/", "index.docker.io/"]
+        .iter()
+        .find_map(|host| name.strip_prefix(host))
+        .unwrap_or(&name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    name.strip_suffix(":latest").unwrap_or(name).to_owned()
 }
 
 impl Options {

@@ -18,7 +18,7 @@ use crate::ast::{Ast, Base, Escape, Instruction, Kind, Text};
 use crate::config::ImageConfig;
 use crate::diagnostic::Diagnostic;
 use crate::expand::{Expanded, Style};
-use crate::options::Options;
+use crate::options::{NamedContext, Options, familiar};
 use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
 use crate::source::{Source, Span};
@@ -33,6 +33,9 @@ pub struct StageGraph {
     pub(crate) declared: BTreeSet<String>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) target: usize,
+    /// What is built besides the target.
+    pub(crate) also: Vec<usize>,
+    contexts: BTreeMap<String, NamedContext>,
     platform: Platform,
 }
 
@@ -45,6 +48,8 @@ pub(crate) struct Stage {
     /// `--platform`, or the platform to build for.
     pub(crate) platform: Platform,
     pub(crate) instructions: Vec<Instruction>,
+    /// A named context stands for it, and nothing of it is built.
+    pub(crate) replaced: bool,
     /// The `FROM`.
     pub(crate) span: Span,
     /// The line of the `FROM`, counted from 1.
@@ -60,6 +65,8 @@ pub(crate) enum StageBase {
     Stage(usize),
     /// An image, as the user wrote it.
     Image(String),
+    /// The files of a named context.
+    Context(String),
 }
 
 /// An image whose digest and config have to be known.
@@ -112,6 +119,8 @@ pub fn stages(
         declared: globals.declared,
         stages: Vec::new(),
         target: 0,
+        also: Vec::new(),
+        contexts: options.contexts.clone(),
         platform: options.platform.clone(),
     };
     for instruction in after {
@@ -124,7 +133,7 @@ pub fn stages(
                 }
             },
             _ => {
-                if let Some(stage) = graph.stages.last_mut() {
+                if let Some(stage) = graph.stages.last_mut().filter(|stage| !stage.replaced) {
                     stage.instructions.push(instruction.clone());
                 }
             }
@@ -133,6 +142,12 @@ pub fn stages(
     match graph.find_target(options.target.as_deref()) {
         Ok(target) => graph.target = target,
         Err(diagnostic) => diagnostics.push(*diagnostic),
+    }
+    for name in &options.also {
+        match graph.find_target(Some(name)) {
+            Ok(stage) => graph.also.push(stage),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
     }
     if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
 }
@@ -148,7 +163,9 @@ impl StageGraph {
     pub(crate) fn platform_of(&self, stage: usize) -> &Platform {
         match self.stages[stage].base {
             StageBase::Stage(base) => self.platform_of(base),
-            StageBase::Scratch | StageBase::Image(_) => &self.stages[stage].platform,
+            StageBase::Scratch | StageBase::Image(_) | StageBase::Context(_) => {
+                &self.stages[stage].platform
+            }
         }
     }
 
@@ -159,6 +176,11 @@ impl StageGraph {
 
     fn stage(&self, from: &Base, instruction: &Instruction, source: &Source) -> Fallible<Stage> {
         let mut stage = self.broken_stage(from, instruction, source);
+        if let Some(context) = stage.name.as_deref().and_then(|name| self.named_context(name)) {
+            stage.base = context;
+            stage.replaced = true;
+            return Ok(stage);
+        }
         let style = Style::word(self.escape.char());
         let image = expand(style, &from.image, &self.globals)?;
         if image.text.is_empty() {
@@ -186,6 +208,7 @@ impl StageGraph {
             base: StageBase::Scratch,
             platform: self.platform.clone(),
             instructions: Vec::new(),
+            replaced: false,
             span: instruction.span.clone(),
             line: source.position(instruction.span.start).0,
         }
@@ -196,8 +219,17 @@ impl StageGraph {
         match self.last_named(name, self.stages.len()) {
             Some(stage) => StageBase::Stage(stage),
             None if name == "scratch" => StageBase::Scratch,
-            None => StageBase::Image(name.to_owned()),
+            None => self.named_context(name).unwrap_or_else(|| StageBase::Image(name.to_owned())),
         }
+    }
+
+    /// What `--build-context` says that a name stands for.
+    pub(crate) fn named_context(&self, name: &str) -> Option<StageBase> {
+        let name = familiar(name);
+        Some(match self.contexts.get(&name)? {
+            NamedContext::Image(reference) => StageBase::Image(reference.clone()),
+            NamedContext::Files => StageBase::Context(name),
+        })
     }
 
     fn bad_platform(&self, text: &Text, platform: &Expanded) -> Diagnostic {

@@ -81,6 +81,11 @@ impl Graph {
         id
     }
 
+    /// Tells what a source was found to be: before anything is keyed.
+    pub fn pin(&mut self, id: VertexId, op: Op) {
+        self.vertices[id.node()].op = op;
+    }
+
     /// The vertex of that name.
     pub fn vertex(&self, id: VertexId) -> &Vertex {
         &self.vertices[id.node()]

@@ -16,7 +16,7 @@ use rbuild_cache::tree::Selector;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Vertex;
-use crate::op::{ExecOp, Op};
+use crate::op::{ExecOp, GitOp, Op};
 
 /// A definition key or a content key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,13 @@ pub enum InputKey {
 /// Bumped when the same op would make other bytes, or keys are made differently.
 const VERSION: &[u8] = b"rbuild key 1\0";
 
+impl Part {
+    /// How a person is told that this part differs.
+    pub fn change(&self) -> String {
+        format!("{} changed", self.name)
+    }
+}
+
 impl Op {
     /// The digest of this op's fields.
     pub fn digest(&self) -> OpDigest {
@@ -58,10 +65,19 @@ impl Op {
     }
 
     /// The fields that no key sees, and that still make two vertices of one graph different.
-    pub(crate) fn unkeyed(&self) -> &[(String, String)] {
+    pub(crate) fn unkeyed(&self) -> Vec<&str> {
         match self {
-            Op::Exec(exec) => &exec.unkeyed_env,
-            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => &[],
+            Op::Exec(exec) => {
+                exec.unkeyed_env.iter().flat_map(|(name, value)| [&**name, &**value]).collect()
+            }
+            Op::Http(http) => vec![&http.url],
+            Op::Git(git) => {
+                let GitOp { remote, reference, checksum, .. } = git;
+                let [reference, checksum] =
+                    [reference, checksum].map(|part| part.as_deref().unwrap_or_default());
+                vec![remote, reference, checksum]
+            }
+            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => Vec::new(),
         }
     }
 }
@@ -111,12 +127,21 @@ fn op_parts(op: &Op) -> Vec<Part> {
     match op {
         Op::Image(image) => vec![part("base image", &image.manifest)],
         Op::Context(context) => vec![part("context", &context.name)],
+        Op::Http(http) => vec![
+            part("downloaded file", &http.found.as_ref().map(|found| found.digest)),
+            part("its time", &http.found.as_ref().map(|found| found.modified)),
+        ],
+        Op::Git(git) => vec![
+            part("commit", &git.commit),
+            part("subdirectory", &git.subdir),
+            part("checkout", &(&git.git_dir, git.submodules, git.times)),
+        ],
         Op::Exec(exec) => exec_parts(exec),
         Op::Copy(copy) => vec![
             part("destination", &copy.dest),
             part("owner", &copy.chown),
             part("mode", &copy.chmod),
-            part("inline files", &copy.sources),
+            part("sources", &copy.sources),
         ],
         Op::MakeDir(dir) => vec![part("directory", &dir.path), part("user", &dir.user)],
     }
@@ -145,7 +170,7 @@ fn input_part(position: usize, selector: &Selector, input: &InputKey) -> Part {
             format!("files of `{}`", shown(&paths.pattern))
         }
         (Selector::Paths(paths), InputKey::Definition(_)) => {
-            format!("the stage that `{}` comes from", shown(&paths.pattern))
+            format!("what `{}` comes from", shown(&paths.pattern))
         }
     };
     Part { name, digest }

@@ -28,6 +28,10 @@ pub enum Op {
     Context(ContextOp),
     /// Run a process on a root file system.
     Exec(ExecOp),
+    /// A file behind an address. No inputs.
+    Http(HttpOp),
+    /// The files of one commit of a git repository. No inputs.
+    Git(GitOp),
     /// Copy files from inputs onto a tree: `COPY`, `ADD`.
     Copy(CopyOp),
     /// Make a directory where there is none: `WORKDIR`.
@@ -59,6 +63,90 @@ pub struct ImageOp {
 pub struct ContextOp {
     /// `context` for the main one, else the name of `--build-context`.
     pub name: String,
+}
+
+/// A file behind an address: a tree with nothing but this file, root's and with mode 0600.
+///
+/// Where it comes from takes no part in any key; what it is does. So `found` is set before
+/// anything is keyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HttpOp {
+    /// `http://..` or `https://..`
+    #[serde(skip)]
+    pub url: String,
+    /// The file's name in the tree.
+    pub name: String,
+    /// What is there.
+    pub found: Option<HttpFile>,
+}
+
+/// What is behind an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HttpFile {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// `Last-Modified`, seconds since 1970. None if nobody asked, because the user named the
+    /// digest.
+    pub modified: Option<i64>,
+}
+
+/// The files of one commit of a git repository, root's, with modes 0644 and 0755.
+///
+/// As with a file behind an address, `commit` is what counts, and is set before anything is keyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GitOp {
+    /// The repository, as `git clone` takes it.
+    #[serde(skip)]
+    pub remote: String,
+    /// A branch, a tag, another ref, or a whole commit id; none for the branch that `HEAD` names.
+    #[serde(skip)]
+    pub reference: Option<String>,
+    /// How the id of the commit has to begin.
+    #[serde(skip)]
+    pub checksum: Option<String>,
+    /// The id of the commit, 40 or 64 hex digits.
+    pub commit: Option<String>,
+    /// Which directory is the tree: clean and relative, empty for all of it.
+    pub subdir: String,
+    /// What becomes of `.git`.
+    pub git_dir: GitDir,
+    /// What becomes of submodules.
+    pub submodules: Submodules,
+    /// The times of the files.
+    pub times: GitTimes,
+}
+
+/// What becomes of `.git`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum GitDir {
+    /// It is left out.
+    Dropped,
+    /// It is part of the tree: a repository with one commit. It tells where it comes from, so
+    /// that is part of the key.
+    Kept {
+        /// The repository.
+        remote: String,
+        /// The ref as asked for.
+        reference: Option<String>,
+    },
+}
+
+/// What becomes of submodules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Submodules {
+    /// Their files are part of the tree.
+    Included,
+    /// They are empty directories.
+    LeftOut,
+}
+
+/// The times of files that come from git, which knows none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum GitTimes {
+    /// When they were fetched.
+    Checkout,
+    /// When the commit was made.
+    Commit,
 }
 
 /// A process on a root file system. The root is input 0, or nothing (`FROM scratch`).
@@ -128,15 +216,11 @@ pub struct CopyOp {
     pub sources: Vec<CopySource>,
     /// The destination, absolute. A trailing `/` says that it is a directory.
     pub dest: String,
-    /// `--chown` as written after expansion: `user[:group]`; none for the default.
+    /// `--chown` as written after expansion: `user[:group]`; none for the owners that the sources
+    /// have.
     pub chown: Option<String>,
     /// `--chmod` as written after expansion, octal or symbolic.
     pub chmod: Option<String>,
-    /// `ADD`: an archive among the sources is unpacked, by its content.
-    pub unpack: Unpack,
-    /// Whether ownership of the source is kept. True for `COPY --from`, false for the build
-    /// context, whose files belong to 0:0.
-    pub keep_owner: bool,
 }
 
 /// Whether an archive is unpacked or copied as the file it is.
@@ -155,6 +239,8 @@ pub enum CopySource {
     Input {
         /// Which input. The selector on that edge says which of its paths.
         input: usize,
+        /// `ADD`: an archive is unpacked, by its content.
+        unpack: Unpack,
     },
     /// A file given in the Dockerfile itself.
     Inline {

@@ -39,6 +39,10 @@ pub struct Args {
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
+    /// Build these stages too, side by side; the build fails if they do, and the image gets nothing
+    /// of them
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    also: Vec<String>,
     /// Run every step again
     #[arg(long)]
     no_cache: bool,
@@ -125,6 +129,8 @@ impl Args {
             epoch: epoch(&build_args)?,
             build_args,
             target: self.target,
+            also: self.also,
+            contexts: BTreeMap::new(),
             platform: platform(self.platform.as_deref())?,
             build_platform: host_platform(),
             labels: labels(&self.label)?,

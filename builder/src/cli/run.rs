@@ -1,6 +1,6 @@
 //! `rbuild run`: a command in a stored image, in the foreground, to try what was built.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use rbuild_frontend::config::Runtime;
 
@@ -78,8 +78,13 @@ fn run(args: Args) -> Result<Exit, Failure> {
         work: active.work.clone(),
     };
     let spec = args.spec(&image.config.config, root)?;
-    let sandbox = Sandbox::start(&session.isolation).map_err(not_started)?;
-    let ended = sandbox.run(&spec, &mut |_| {}, &session.cancel).map_err(not_started)?;
+    let sandbox = Sandbox::new(&session.isolation);
+    // Only a terminal's output comes this way: other streams are lent to the command.
+    let mut show = |bytes: &[u8]| {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    };
+    let ended = sandbox.run(&spec, &mut show, &session.cancel).map_err(not_started)?;
     Ok(Exit::Step(match ended {
         sandbox::Exit::Code(code) => u8::try_from(code).unwrap_or(NOT_RUN),
         sandbox::Exit::Signal(signal) => 128 + u8::try_from(signal).unwrap_or_default(),

@@ -278,7 +278,7 @@ fn split_mirror(mirror: &str) -> Option<(Option<Scheme>, &str, &str)> {
 }
 
 /// Whether `host[:port]` is `localhost`, in `127.0.0.0/8`, or `[::1]`.
-pub(super) fn is_loopback(registry: &str) -> bool {
+pub fn is_loopback(registry: &str) -> bool {
     let (host, _) = split_port(registry);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -31,7 +31,7 @@ pub enum Trust {
 }
 
 /// A TLS client that believes whom `trust` says.
-pub(super) fn client_config(trust: &Trust) -> Result<ClientConfig, RegistryError> {
+pub fn client_config(trust: &Trust) -> Result<ClientConfig, RegistryError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let extra = match trust {
         Trust::Also(path) => read_certificates(path)?,

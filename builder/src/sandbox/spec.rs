@@ -121,7 +121,7 @@ pub enum Stdio {
     Inherit,
     /// No input; standard output and error of this process.
     Output,
-    /// A terminal of its own, joined to the one of this process.
+    /// A terminal of its own: what is typed at this process's goes in, its output to the caller.
     Terminal,
 }
 

@@ -138,8 +138,9 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
         match source {
-            CopySource::Input { .. } => {
-                for source in selections.next().into_iter().flat_map(|s| Source::all(s)) {
+            CopySource::Input { unpack, .. } => {
+                let all = |selection| Source::all(selection, *unpack);
+                for source in selections.next().into_iter().flat_map(|s| all(s)) {
                     run.place(&source)?;
                 }
             }
@@ -155,6 +156,7 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
 struct Source<'a> {
     selection: &'a Selection,
     one: &'a Match,
+    unpack: Unpack,
     /// Of the match and what is below it, once they are known.
     digests: Option<&'a [Option<ContentDigest>]>,
 }
@@ -176,7 +178,7 @@ impl<'a> Run<'a, '_> {
         if source.one.top.node.is_dir() {
             return self.directory(source);
         }
-        if self.rules.unpack == Unpack::Archives && source.is_archive()? {
+        if source.unpack == Unpack::Archives && source.is_archive()? {
             return self.unpack(source);
         }
         let at = self.file_target(&source.one.name)?;
@@ -308,13 +310,13 @@ impl<'a> Run<'a, '_> {
 }
 
 impl<'a> Source<'a> {
-    fn all(selection: &'a Selection) -> impl Iterator<Item = Source<'a>> {
+    fn all(selection: &'a Selection, unpack: Unpack) -> impl Iterator<Item = Source<'a>> {
         let mut digests = selection.file_digests();
         selection.matches.iter().map(move |one| {
             let count = 1 + one.below.len();
             let own = digests.and_then(|all| all.get(..count));
             digests = digests.and_then(|all| all.get(count..));
-            Source { selection, one, digests: own }
+            Source { selection, one, unpack, digests: own }
         })
     }
 

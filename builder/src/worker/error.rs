@@ -10,6 +10,7 @@ use super::copy::CopyError;
 use crate::exit;
 use crate::sandbox::{Exit, SandboxError};
 use crate::source::images::ImagesError;
+use crate::source::remote::RemoteError;
 
 /// Why an op could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum WorkError {
     /// A base could not be fetched.
     #[error(transparent)]
     Image(#[from] ImagesError),
+    /// Something from elsewhere could not be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// What is to be copied could not be read.
     #[error(transparent)]
     Digest(#[from] DigestError),
@@ -76,6 +80,7 @@ impl WorkError {
                 exit::Exit::Build
             }
             WorkError::Image(error) => error.exit(),
+            WorkError::Remote(error) => error.exit(),
             _ => exit::Exit::Machine,
         }
     }
@@ -96,6 +101,7 @@ impl WorkError {
             ),
             WorkError::Sandbox(error) => error.help().map(str::to_owned),
             WorkError::Image(error) => error.help(),
+            WorkError::Remote(error) => error.help(),
             _ => None,
         }
     }

@@ -58,7 +58,7 @@ fn view(worker: &BuildWorker<'_>, base: &Snapshot) -> Result<Option<Arc<View>>, 
 fn selections(op: &CopyOp, inputs: &Inputs<'_, '_>) -> Result<Vec<Arc<Selection>>, WorkError> {
     let mut selections = Vec::new();
     for source in &op.sources {
-        let CopySource::Input { input } = source else { continue };
+        let CopySource::Input { input, .. } = source else { continue };
         let edge = inputs.job.vertex.inputs.get(*input);
         if let Some(Selector::Paths(paths)) = edge.map(|edge| &edge.selector) {
             selections.push(inputs.tree(*input)?.select(paths)?);

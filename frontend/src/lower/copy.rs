@@ -8,6 +8,8 @@ use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin, Vertex, VertexId};
 use rbuild_solver::op::{ContextOp, CopyOp, CopySource, Op, Unpack};
 
+use crate::address::{Address, redacted};
+
 use crate::ast::{AddFiles, CopyFiles, Heredoc, HeredocExpansion, Text, Transfer, TransferSource};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
@@ -15,16 +17,17 @@ use crate::expand::Style;
 use crate::scope::{Fallible, expand};
 use crate::stage::lookup::CopyFrom;
 use crate::stage::reach::Step;
-use crate::stage::unsupported::is_address;
 
 use super::path;
+use super::remote::{Fetch, bad_address};
 use super::stage::StageLowering;
 
 /// What differs between the instructions that copy.
-struct Verb {
-    keyword: &'static str,
-    unpack: Unpack,
-    from: Option<CopyFrom>,
+enum Verb<'a> {
+    /// `COPY`
+    Copy { from: Option<CopyFrom> },
+    /// `ADD`, with `--unpack`.
+    Add { unpack: Option<bool>, fetch: Fetch<'a> },
 }
 
 /// What is copied, expanded.
@@ -34,10 +37,11 @@ struct Sources<'a> {
     inline: Vec<Inline>,
 }
 
-/// A path or pattern.
+/// A path or pattern, or an address.
 struct Source<'a> {
     text: &'a Text,
     path: String,
+    address: Option<Address>,
 }
 
 /// A file that the Dockerfile holds.
@@ -50,19 +54,15 @@ impl StageLowering<'_, '_> {
     pub(super) fn copy(&mut self, step: &Step, copy: &CopyFiles) -> Fallible<()> {
         let from = copy.from.as_ref();
         let from = from.map(|from| self.lowering.stages.copy_from(from, self.index)).transpose()?;
-        let verb = Verb { keyword: "COPY", unpack: Unpack::No, from };
-        self.transfer(step, &copy.transfer, &verb)
+        self.transfer(step, &copy.transfer, &Verb::Copy { from })
     }
 
     pub(super) fn add_files(&mut self, step: &Step, add: &AddFiles) -> Fallible<()> {
-        let unpack = match add.unpack.as_ref().map(|unpack| unpack.value) {
-            Some(false) => Unpack::No,
-            None | Some(true) => Unpack::Archives,
-        };
-        self.transfer(step, &add.transfer, &Verb { keyword: "ADD", unpack, from: None })
+        let unpack = add.unpack.as_ref().map(|unpack| unpack.value);
+        self.transfer(step, &add.transfer, &Verb::Add { unpack, fetch: self.fetch(add)? })
     }
 
-    fn transfer(&mut self, step: &Step, transfer: &Transfer, verb: &Verb) -> Fallible<()> {
+    fn transfer(&mut self, step: &Step, transfer: &Transfer, verb: &Verb<'_>) -> Fallible<()> {
         let dest = self.word(&transfer.dest)?;
         let chown = self.optional(transfer.chown.as_ref())?;
         let chmod = self.optional(transfer.chmod.as_ref())?;
@@ -74,18 +74,19 @@ impl StageLowering<'_, '_> {
         }
         let Sources { paths, inline } = self.sources(transfer, verb)?;
         let exclude = excludes(transfer)?;
-        let mut shown = vec![verb.keyword.to_owned()];
+        let mut shown = vec![verb.keyword().to_owned()];
         shown.extend(chown.as_ref().map(|owner| format!("--chown={owner}")));
         shown.extend(chmod.as_ref().map(|mode| format!("--chmod={mode}")));
-        shown.extend(paths.iter().map(|source| source.path.clone()));
+        shown.extend(paths.iter().map(|source| redacted(&source.path)));
         shown.extend(inline.iter().map(|file| format!("<<{}", file.name)));
         shown.push(dest.clone());
 
         let (mut inputs, base) = self.tip_edge();
         let mut sources = Vec::new();
         for source in &paths {
-            if let Some(edge) = self.edge(source, &exclude, verb)? {
-                sources.push(CopySource::Input { input: inputs.len() });
+            if let Some(edge) = self.edge(step, source, &exclude, verb)? {
+                let unpack = verb.unpack(source);
+                sources.push(CopySource::Input { input: inputs.len(), unpack });
                 inputs.push(edge);
             }
         }
@@ -98,23 +99,21 @@ impl StageLowering<'_, '_> {
             dest: path::destination(&self.state.config.config.working_dir, &dest),
             chown,
             chmod,
-            unpack: verb.unpack,
-            keep_owner: verb.from.is_some(),
         });
         let line = self.shown(&step.instruction, self.style());
-        let origin = self.origin(step, verb.keyword, &line);
+        let origin = self.origin(step, verb.keyword(), &line);
         self.state.tip = Some(self.add(op, inputs, origin));
         self.state.config.record(format!("{} # buildkit", shown.join(" ")), Layer::Made);
         Ok(())
     }
 
     /// The paths and the files given inline, expanded.
-    fn sources<'t>(&self, transfer: &'t Transfer, verb: &Verb) -> Fallible<Sources<'t>> {
+    fn sources<'t>(&self, transfer: &'t Transfer, verb: &Verb<'_>) -> Fallible<Sources<'t>> {
         let mut sources = Sources::default();
         for source in &transfer.sources {
             match source {
                 TransferSource::Path(text) => {
-                    sources.paths.push(Source { text, path: self.source_path(text, verb)? });
+                    sources.paths.push(self.source(text, verb)?);
                 }
                 TransferSource::Heredoc(doc) => sources.inline.push(self.inline(doc)?),
             }
@@ -122,21 +121,24 @@ impl StageLowering<'_, '_> {
         Ok(sources)
     }
 
-    fn source_path(&self, text: &Text, verb: &Verb) -> Fallible<String> {
+    fn source<'t>(&self, text: &'t Text, verb: &Verb<'_>) -> Fallible<Source<'t>> {
         let path = self.word(text)?;
-        if is_address(&path) {
-            let message = match verb.keyword {
-                "ADD" => "ADD of an address is not supported by this rbuild yet".to_owned(),
-                keyword => format!("{keyword} takes files, `{path}` is an address"),
-            };
-            return Err(Box::new(Diagnostic::error("unsupported", text.span(), message)));
+        if let Some(address) = Address::parse(&path) {
+            if let Verb::Copy { .. } = verb {
+                return Err(Box::new(remote_source(text)));
+            }
+            let address = address.map_err(|error| bad_address(&error, text))?;
+            return Ok(Source { text, path, address: Some(address) });
+        }
+        if let Verb::Add { fetch, .. } = verb {
+            fetch.check_path()?;
         }
         if has_wildcards(&path) {
             Glob::components(&path).map_err(|error| {
                 Diagnostic::error("bad-pattern", text.span(), error.to_string())
             })?;
         }
-        Ok(path)
+        Ok(Source { text, path, address: None })
     }
 
     fn inline(&self, doc: &Heredoc) -> Fallible<Inline> {
@@ -162,12 +164,16 @@ impl StageLowering<'_, '_> {
     /// which matches nothing, and for its root.
     fn edge(
         &mut self,
+        step: &Step,
         source: &Source<'_>,
         exclude: &[String],
-        verb: &Verb,
+        verb: &Verb<'_>,
     ) -> Fallible<Option<Edge>> {
+        if let (Some(address), Verb::Add { fetch, .. }) = (&source.address, verb) {
+            return self.remote_edge(address, source.text, step, fetch, exclude).map(Some);
+        }
         let pattern = path::source(&source.path);
-        let Some(from) = self.tree(verb.from.as_ref()) else {
+        let Some(from) = self.tree(verb.from()) else {
             if has_wildcards(&pattern) || pattern.is_empty() {
                 return Ok(None);
             }
@@ -181,7 +187,8 @@ impl StageLowering<'_, '_> {
     /// Whose result the sources are in.
     fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
         match from {
-            None => Some(self.context()),
+            None => Some(self.context("context")),
+            Some(CopyFrom::Context(name)) => Some(self.context(name)),
             Some(CopyFrom::Scratch) => None,
             Some(CopyFrom::Stage(stage)) => self.lowering.done.get(stage)?.tip,
             Some(CopyFrom::Image(reference)) => {
@@ -197,15 +204,48 @@ impl StageLowering<'_, '_> {
         }
     }
 
-    fn context(&mut self) -> VertexId {
-        let origin = Origin {
-            title: "[internal] load build context".to_owned(),
-            slot: "context".to_owned(),
-            ..Origin::default()
+    /// The files that the user gives under this name.
+    pub(super) fn context(&mut self, name: &str) -> VertexId {
+        let title = match name {
+            "context" => "[internal] load build context".to_owned(),
+            name => format!("[context {name}] load files"),
         };
-        let op = Op::Context(ContextOp { name: "context".to_owned() });
+        let origin = Origin { title, slot: name.to_owned(), ..Origin::default() };
+        let op = Op::Context(ContextOp { name: name.to_owned() });
         self.lowering.graph.add(Vertex { op, inputs: Vec::new(), origin })
     }
+}
+
+impl Verb<'_> {
+    fn keyword(&self) -> &'static str {
+        match self {
+            Verb::Copy { .. } => "COPY",
+            Verb::Add { .. } => "ADD",
+        }
+    }
+
+    fn from(&self) -> Option<&CopyFrom> {
+        match self {
+            Verb::Copy { from } => from.as_ref(),
+            Verb::Add { .. } => None,
+        }
+    }
+
+    /// What is local is unpacked unless `--unpack` says no, a file from elsewhere only if it says
+    /// yes.
+    fn unpack(&self, source: &Source<'_>) -> Unpack {
+        let wanted = match (self, &source.address) {
+            (Verb::Copy { .. }, _) | (_, Some(Address::Git(_))) => false,
+            (Verb::Add { unpack, .. }, Some(Address::Http(_))) => unpack.unwrap_or(false),
+            (Verb::Add { unpack, .. }, None) => unpack.unwrap_or(true),
+        };
+        if wanted { Unpack::Archives } else { Unpack::No }
+    }
+}
+
+fn remote_source(text: &Text) -> Diagnostic {
+    let message = format!("COPY takes files, `{text}` is an address");
+    Diagnostic::error("remote-source", text.span(), message).with_help("use ADD")
 }
 
 /// `--exclude` patterns, checked. They are not expanded.

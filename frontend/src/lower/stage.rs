@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_cache::tree::Selector;
+use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Graph, Origin, Vertex, VertexId};
-use rbuild_solver::op::{ImageOp, Op, Platform};
+use rbuild_solver::op::{CopyOp, CopySource, ImageOp, Op, Platform, Unpack};
 
 use crate::ast::{Instruction, Kind, Text};
 use crate::config::{DEFAULT_PATH, ImageConfig};
@@ -115,6 +115,10 @@ impl StageLowering<'_, '_> {
             StageBase::Scratch => {
                 self.state.config = ImageConfig::empty(&self.lowering.options.platform);
             }
+            StageBase::Context(name) => {
+                self.state.config = ImageConfig::empty(&self.platform);
+                self.state.tip = Some(self.from_context(name));
+            }
             StageBase::Stage(base) => {
                 self.state = self.lowering.done.get(base).cloned().unwrap_or_default();
                 self.state.config = self.state.config.child();
@@ -144,6 +148,26 @@ impl StageLowering<'_, '_> {
         for (name, value) in runtime.env_pairs() {
             self.state.scope.set(name, value);
         }
+    }
+
+    /// The files of a named context as one layer.
+    fn from_context(&mut self, name: &str) -> VertexId {
+        let files = PathSelector { pattern: String::new(), exclude: Vec::new() };
+        let edge = Edge { from: self.context(name), selector: Selector::Paths(files) };
+        let op = Op::Copy(CopyOp {
+            base: None,
+            sources: vec![CopySource::Input { input: 0, unpack: Unpack::No }],
+            dest: "/".to_owned(),
+            chown: None,
+            chmod: None,
+        });
+        let origin = Origin {
+            title: format!("[context {name}] FROM {name}"),
+            slot: self.titles.slot("FROM"),
+            always_run: self.always_run(),
+            ..Origin::default()
+        };
+        self.add(op, vec![edge], origin)
     }
 
     fn step(&mut self, step: &Step) -> Fallible<()> {

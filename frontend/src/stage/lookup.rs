@@ -6,7 +6,7 @@ use crate::expand::Style;
 use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
 
-use super::StageGraph;
+use super::{StageBase, StageGraph};
 
 /// Where the sources of a `COPY` are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum CopyFrom {
     Stage(usize),
     /// In an image, as the user wrote it.
     Image(String),
+    /// In a named context.
+    Context(String),
     /// Nowhere.
     Scratch,
 }
@@ -60,7 +62,11 @@ impl StageGraph {
         match self.last_named(name, self.stages.len()) {
             Some(later) => Err(Box::new(self.not_earlier(later, stage, from))),
             None if name == "scratch" => Ok(CopyFrom::Scratch),
-            None => Ok(CopyFrom::Image(name.to_owned())),
+            None => Ok(match self.named_context(name) {
+                Some(StageBase::Context(name)) => CopyFrom::Context(name),
+                Some(StageBase::Image(reference)) => CopyFrom::Image(reference),
+                _ => CopyFrom::Image(name.to_owned()),
+            }),
         }
     }
 

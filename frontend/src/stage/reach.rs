@@ -78,6 +78,7 @@ impl StageGraph {
         let mut walk =
             Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
         walk.stage(self.target);
+        self.also.iter().for_each(|also| walk.stage(*also));
         if !walk.diagnostics.is_empty() {
             walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
             return Err(walk.diagnostics);
@@ -115,7 +116,7 @@ impl Walk<'_> {
                 Ok(Some(CopyFrom::Image(reference))) => {
                     self.image(&reference, &self.graph.platform.clone(), step.span());
                 }
-                Ok(Some(CopyFrom::Scratch) | None) => {}
+                Ok(Some(CopyFrom::Scratch | CopyFrom::Context(_)) | None) => {}
                 Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
             }
         }
@@ -139,7 +140,7 @@ impl Walk<'_> {
     fn steps(&mut self, index: usize) -> Vec<Step> {
         let stage = &self.graph.stages[index];
         let mut steps = match &stage.base {
-            StageBase::Scratch => Vec::new(),
+            StageBase::Scratch | StageBase::Context(_) => Vec::new(),
             StageBase::Stage(base) => file_triggers(&self.graph.stages[*base].instructions),
             StageBase::Image(reference) => {
                 self.image(reference, &stage.platform, stage.span.clone());

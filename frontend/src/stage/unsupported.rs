@@ -2,7 +2,7 @@
 //!
 //! Asked before any image is looked up, and only of what the target needs.
 
-use crate::ast::{AddFiles, CopyFiles, Instruction, Kind, Run, Text, TransferSource};
+use crate::ast::{AddFiles, CopyFiles, Instruction, Kind, Run, Text};
 use crate::diagnostic::Diagnostic;
 use crate::options::Options;
 use crate::source::{Span, Spanned};
@@ -59,49 +59,12 @@ fn of_run(run: &Run) -> Vec<Diagnostic> {
 fn of_copy(copy: &CopyFiles) -> Vec<Diagnostic> {
     let link = set(copy.transfer.link.as_ref()).map(|span| refuse("COPY --link", span));
     let parents = set(copy.parents.as_ref()).map(|span| refuse("COPY --parents", span));
-    let remote = copy.transfer.sources.iter().filter_map(path).filter(|path| is_remote(path));
-    let remote = remote.map(|path| {
-        let message = format!("COPY takes files, `{path}` is an address");
-        Diagnostic::error("remote-source", path.span(), message).with_help("use ADD")
-    });
-    link.into_iter().chain(parents).chain(remote).collect()
+    link.into_iter().chain(parents).collect()
 }
 
 fn of_add(add: &AddFiles) -> Vec<Diagnostic> {
     let link = set(add.transfer.link.as_ref()).map(|span| refuse("ADD --link", span));
-    let git = set(add.keep_git_dir.as_ref()).map(|span| refuse("ADD --keep-git-dir", span));
-    let checksum = add.checksum.as_ref().map(|text| refuse("ADD --checksum", text.span()));
-    let remote = add.transfer.sources.iter().filter_map(path).filter(|path| is_remote(path));
-    let remote = remote.map(|path| refuse("ADD of an address", path.span()));
-    link.into_iter().chain(git).chain(checksum).chain(remote).collect()
-}
-
-fn path(source: &TransferSource) -> Option<&Text> {
-    match source {
-        TransferSource::Path(path) => Some(path),
-        TransferSource::Heredoc(_) => None,
-    }
-}
-
-/// URLs and the short forms of git; what only shows after expansion is found by lowering.
-pub(crate) fn is_remote(path: &Text) -> bool {
-    is_address(path.as_str())
-}
-
-/// Whether a source is an address rather than a path of the build context: a URL, or what `ssh` calls
-/// `user@host:path`.
-pub(crate) fn is_address(path: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://"];
-    schemes.iter().any(|scheme| path.starts_with(scheme)) || is_ssh_path(path)
-}
-
-fn is_ssh_path(path: &str) -> bool {
-    let of_name = |part: &str, more: char| {
-        let belongs = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == more;
-        !part.is_empty() && part.chars().all(belongs)
-    };
-    let host = path.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?.0)));
-    host.is_some_and(|(user, host)| of_name(user, '_') && of_name(host, '.'))
+    link.into_iter().collect()
 }
 
 fn set(flag: Option<&Spanned<bool>>) -> Option<Span> {

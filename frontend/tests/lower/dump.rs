@@ -102,12 +102,15 @@ fn variables(out: &mut String, what: &str, variables: &[(String, String)]) {
 fn copy(out: &mut String, op: &CopyOp, inputs: &[Edge]) {
     for source in &op.sources {
         match source {
-            CopySource::Input { input } => {
+            CopySource::Input { input, unpack } => {
                 let edge = &inputs[*input];
                 let Selector::Paths(paths) = &edge.selector else { panic!("{edge:?}") };
                 write!(out, "  from {}: `{}`", edge.from.index(), paths.pattern).unwrap();
                 for exclude in &paths.exclude {
                     write!(out, " without `{exclude}`").unwrap();
+                }
+                if *unpack == Unpack::Archives {
+                    write!(out, ", unpack archives").unwrap();
                 }
                 writeln!(out).unwrap();
             }
@@ -122,12 +125,6 @@ fn copy(out: &mut String, op: &CopyOp, inputs: &[Edge]) {
         if let Some(value) = value {
             write!(out, ", {what} {value}").unwrap();
         }
-    }
-    if op.unpack == Unpack::Archives {
-        write!(out, ", unpack archives").unwrap();
-    }
-    if op.keep_owner {
-        write!(out, ", keep owner").unwrap();
     }
     writeln!(out).unwrap();
 }

@@ -13,7 +13,7 @@ use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, stages};
 use rbuild_solver::graph::Vertex;
-use rbuild_solver::op::{CopyOp, ExecOp, Network, Op, Platform};
+use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Unpack};
 
 /// A Dockerfile with flags.
 pub struct Build {
@@ -34,6 +34,8 @@ impl Build {
         let options = Options {
             build_args: BTreeMap::new(),
             target: None,
+            also: Vec::new(),
+            contexts: BTreeMap::new(),
             platform: amd64.clone(),
             build_platform: amd64,
             labels: BTreeMap::new(),
@@ -113,6 +115,15 @@ impl Built {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Whether the sources of the copies are unpacked.
+    pub fn unpack(&self) -> Vec<Unpack> {
+        let of = |source: &CopySource| match source {
+            CopySource::Input { unpack, .. } => Some(*unpack),
+            CopySource::Inline { .. } => None,
+        };
+        self.copies().iter().flat_map(|copy| &copy.sources).filter_map(of).collect()
     }
 
     /// The value of a variable that the last process sees.

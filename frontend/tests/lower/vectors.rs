@@ -2,6 +2,7 @@
 //! config. What needs files or processes is tested end to end.
 
 use rbuild_cache::tree::Selector;
+use rbuild_frontend::NamedContext;
 use rbuild_solver::op::{CopySource, MountKind, Op, Unpack};
 
 use crate::support::{Build, Built, built, codes, run};
@@ -245,8 +246,126 @@ fn g72_exclusions_go_with_the_source() {
 fn g75_add_unpacks_and_copy_does_not() {
     let built =
         built("FROM busybox\nCOPY t.tar.gz /\nADD t.tar.gz /\nADD --unpack=false t.tar.gz /\n");
-    let unpack: Vec<Unpack> = built.copies().iter().map(|copy| copy.unpack).collect();
-    assert_eq!(unpack, [Unpack::No, Unpack::Archives, Unpack::No]);
+    assert_eq!(built.unpack(), [Unpack::No, Unpack::Archives, Unpack::No]);
+}
+
+#[test]
+fn g76_what_comes_from_elsewhere_is_unpacked_if_asked() {
+    let built = built(
+        "FROM busybox\nADD http://h/t.tar.gz /\nADD --unpack=true http://h/t.tar.gz /\n\
+         ADD --unpack=false http://h/t.tar.gz /\n",
+    );
+    assert_eq!(built.unpack(), [Unpack::No, Unpack::Archives, Unpack::No]);
+}
+
+#[test]
+fn g77_a_pattern_of_archives_is_one_source() {
+    let built = built("FROM busybox\nADD *.tar /dest\n");
+    assert_eq!(built.unpack(), [Unpack::Archives]);
+    assert_eq!(built.copies()[0].dest, "/dest");
+}
+
+#[test]
+fn g81_the_mode_of_what_comes_from_elsewhere_can_be_set() {
+    let built = built("FROM busybox\nADD --chmod=0413 --chown=7:8 http://h/f /f\n");
+    let copy = built.copies()[0];
+    assert_eq!(copy.chmod.as_deref(), Some("0413"));
+    assert_eq!(copy.chown.as_deref(), Some("7:8"));
+}
+
+#[test]
+fn an_address_that_only_shows_after_expansion_is_one() {
+    let built = built("FROM busybox\nARG H=h\nARG S=http://\nADD ${S}$H/f /f\n");
+    assert!(built.vertices().any(|vertex| matches!(&vertex.op, Op::Http(_))));
+    let copy = Build::of("FROM busybox\nARG S=http://\nCOPY ${S}h/f /f\n");
+    assert_eq!(codes(&copy), ["remote-source"]);
+}
+
+#[test]
+fn names_from_elsewhere_are_no_patterns() {
+    let built = built("FROM busybox\nADD http://h/[x]* /f\n");
+    let edges = built.vertices().flat_map(|vertex| &vertex.inputs);
+    let patterns: Vec<&str> = edges
+        .filter_map(|edge| match &edge.selector {
+            Selector::Paths(paths) => Some(&*paths.pattern),
+            Selector::Whole => None,
+        })
+        .collect();
+    assert_eq!(patterns, ["\\[x\\]\\*"]);
+}
+
+#[test]
+fn passwords_stay_out_of_history_and_titles() {
+    let built = built("FROM scratch\nADD http://u:secret@h/f /f\n");
+    assert_eq!(built.history(), ["ADD http://u:xxxxx@h/f /f # buildkit"]);
+    let titles: Vec<&str> = built.vertices().map(|vertex| &*vertex.origin.title).collect();
+    assert!(titles.contains(&"[internal] load http://u:xxxxx@h/f"), "{titles:?}");
+}
+
+#[test]
+fn checksums_are_of_one_address() {
+    let zeros = "0".repeat(64);
+    let rows = [
+        "ADD --checksum=sha256:00 http://h/f /f".to_owned(),
+        "ADD --checksum=md5:00 http://h/f /f".to_owned(),
+        format!("ADD --checksum=sha256:{zeros} http://h/f http://h/g /f/"),
+        format!("ADD --checksum=sha256:{zeros} f /f"),
+        format!("ADD --checksum=sha256:{zeros} git://h/r /f"),
+        "ADD --keep-git-dir=true git://h/r?keep-git-dir=false /f".to_owned(),
+    ];
+    for row in rows {
+        let found = codes(&Build::of(&format!("FROM scratch\n{row}\n")));
+        assert!(matches!(found[..], ["checksum" | "bad-address"]), "{row}: {found:?}");
+    }
+}
+
+#[test]
+fn g99_a_named_context_hides_an_image_and_a_stage() {
+    let alpine = || NamedContext::Image("alpine".to_owned());
+    let with = |dockerfile: &str, name: &str, context: NamedContext| {
+        let mut build = Build::of(dockerfile);
+        build.options.contexts.insert(name.to_owned(), context);
+        run(build)
+    };
+    for name in ["busybox", "docker.io/library/BusyBox:latest"] {
+        let built = with(&format!("FROM {name}\nRUN x\n"), "busybox", alpine());
+        assert_eq!(built.requests[0].reference, "alpine");
+        assert_eq!(built.requests.len(), 1);
+    }
+    let built = with("FROM busybox AS st\nRUN false\nFROM st\n", "st", alpine());
+    assert_eq!(built.requests[0].reference, "alpine");
+    assert_eq!(built.execs().len(), 0);
+    let built = with("FROM scratch\nCOPY --from=busybox:latest a /\n", "busybox", alpine());
+    assert_eq!(built.requests[0].reference, "alpine");
+}
+
+#[test]
+fn a_named_context_can_be_files() {
+    let mut build = Build::of("FROM files\nCOPY --from=files a /b\nRUN x\n");
+    build.options.contexts.insert("files".to_owned(), NamedContext::Files);
+    let built = run(build);
+    assert_eq!(built.requests.len(), 0);
+    let contexts = built
+        .vertices()
+        .filter(|vertex| matches!(&vertex.op, Op::Context(context) if context.name == "files"));
+    assert_eq!(contexts.count(), 1);
+    assert_eq!(built.copies().iter().map(|copy| &*copy.dest).collect::<Vec<_>>(), ["/", "/b"]);
+}
+
+#[test]
+fn further_targets_are_built_and_add_nothing() {
+    let text = "FROM busybox AS base\nFROM base AS test\nRUN t\nFROM base AS lint\nRUN l\n\
+                FROM no-such-image AS other\nFROM base\nRUN x\n";
+    let mut build = Build::of(text);
+    build.options.also = vec!["test".to_owned(), "LINT".to_owned(), "test".to_owned()];
+    let built = run(build);
+    assert_eq!(built.lowered.also.len(), 2);
+    assert_eq!(built.execs().len(), 3);
+    assert_eq!(built.requests.len(), 1);
+    assert_eq!(built.history(), ["RUN /bin/sh -c x # buildkit"]);
+    let mut build = Build::of(text);
+    build.options.also = vec!["tset".to_owned()];
+    assert_eq!(codes(&build), ["unknown-target"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cache;
 mod errors;
 mod examples;
 mod interrupt;
+mod invariants;
 mod machine;
 mod outputs;
 mod registry;

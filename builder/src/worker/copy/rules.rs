@@ -2,7 +2,6 @@
 
 use rbuild_cache::layer::{Entry, Kind};
 use rbuild_cache::tree::{Node, Tree};
-use rbuild_solver::op::Unpack;
 
 use super::mode::ModeChange;
 use super::target::NewDir;
@@ -21,12 +20,8 @@ pub struct Destination {
 pub struct Rules {
     /// `--chown`.
     pub owner: Option<Owner>,
-    /// Without it: whether the source's is kept, or everything is root's.
-    pub keep_owner: bool,
     /// `--chmod`.
     pub mode: Option<ModeChange>,
-    /// Whether archives are unpacked.
-    pub unpack: Unpack,
     /// The time of what no source has.
     pub time: (i64, u32),
 }
@@ -53,9 +48,7 @@ impl Rules {
         let op = copy.op;
         Ok(Rules {
             owner: op.chown.as_deref().map(|owner| owner::look_up(owner, base)).transpose()?,
-            keep_owner: op.keep_owner,
             mode: op.chmod.as_deref().map(ModeChange::parse).transpose()?,
-            unpack: op.unpack,
             time: copy.time,
         })
     }
@@ -66,11 +59,7 @@ impl Rules {
             (None, _) | (_, Kind::Symlink { .. }) => node.mode,
             (Some(change), kind) => change.apply(node.mode, matches!(kind, Kind::Dir)),
         };
-        let owner = match self.owner {
-            Some(owner) => owner,
-            None if self.keep_owner => Owner { uid: node.uid, gid: node.gid },
-            None => Owner::default(),
-        };
+        let owner = self.owner.unwrap_or(Owner { uid: node.uid, gid: node.gid });
         let mut entry = Entry::new(path, kind, mode);
         (entry.uid, entry.gid) = (owner.uid, owner.gid);
         entry.mtime = (node.mtime.seconds, node.mtime.nanos);

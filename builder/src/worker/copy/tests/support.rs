@@ -153,19 +153,22 @@ fn line(entry: &Entry, bytes: &[u8]) -> String {
 pub struct Instruction {
     pub op: CopyOp,
     pub selectors: Vec<PathSelector>,
+    /// Those of the sources.
+    pub owners: Owners,
 }
 
 /// `COPY|ADD [--from] [--chown=..] [--chmod=..] source.. dest`; a source `<<name=text` is inline.
 pub fn copy_op(line: &str) -> Instruction {
     let mut words = line.split(' ').peekable();
     let unpack = if words.next() == Some("ADD") { Unpack::Archives } else { Unpack::No };
-    let (mut chown, mut chmod, mut keep_owner, mut exclude) = (None, None, false, Vec::new());
+    let (mut chown, mut chmod, mut exclude) = (None, None, Vec::new());
+    let mut owners = Owners::Root;
     while let Some(flag) = words.next_if(|word| word.starts_with("--")) {
         match flag.split_once('=') {
             Some(("--chown", value)) => chown = Some(value.to_owned()),
             Some(("--chmod", value)) => chmod = Some(value.to_owned()),
             Some(("--exclude", value)) => exclude.push(value.to_owned()),
-            _ => keep_owner = true,
+            _ => owners = Owners::Kept,
         }
     }
     let mut words: Vec<&str> = words.collect();
@@ -175,13 +178,13 @@ pub fn copy_op(line: &str) -> Instruction {
         if let Some((name, data)) = word.strip_prefix("<<").and_then(|word| word.split_once('=')) {
             sources.push(CopySource::Inline { name: name.into(), data: data.into() });
         } else {
-            sources.push(CopySource::Input { input: 1 + selectors.len() });
+            sources.push(CopySource::Input { input: 1 + selectors.len(), unpack });
             let pattern = word.trim_matches(['.', '/']).to_owned();
             selectors.push(PathSelector { pattern, exclude: exclude.clone() });
         }
     }
-    let op = CopyOp { base: Some(0), sources, dest, chown, chmod, unpack, keep_owner };
-    Instruction { op, selectors }
+    let op = CopyOp { base: Some(0), sources, dest, chown, chmod };
+    Instruction { op, selectors, owners }
 }
 
 /// Carries out an instruction, in memory.
@@ -202,9 +205,8 @@ pub fn run_into(
     context: &Disk,
     instruction: &Instruction,
 ) -> Result<Copied, CopyError> {
-    let Instruction { op, selectors } = instruction;
-    let owners = if op.keep_owner { Owners::Kept } else { Owners::Root };
-    let tree = Tree::open(context.path(), owners, None).unwrap();
+    let Instruction { op, selectors, owners } = instruction;
+    let tree = Tree::open(context.path(), *owners, None).unwrap();
     let select = |selector| {
         let selection = tree.select(selector).unwrap();
         selection.digest(&StatCache::none()).unwrap();

@@ -1,0 +1,246 @@
+//! Runs `git`, which is not ours: with an environment and settings of our own, with limits, and
+//! never asking anybody.
+//!
+//! What a repository says must not become a program: no hooks, no filters (nothing configures
+//! any), no settings of the user or the system, and only these protocols: `http`, `https`, `ssh`
+//! and `git`, also for submodules. `ext::` and the like are refused by git itself then.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rbuild_solver::worker::Cancel;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+
+use super::GitError;
+use crate::source::limits::Limits;
+
+/// Runs `git` until a given time.
+#[derive(Debug)]
+pub struct Runner {
+    /// One end for all commands of an operation.
+    end: Instant,
+    limits: Limits,
+    cancel: Cancel,
+}
+
+/// Where repositories may come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Other machines.
+    Network,
+    /// A mirror of ours.
+    Mirror,
+}
+
+/// Settings for every command.
+const SETTINGS: [&str; 17] = [
+    "core.hooksPath=/dev/null",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.fsmonitor=false",
+    "core.autocrlf=false",
+    "core.symlinks=true",
+    "core.askPass=",
+    "credential.helper=",
+    "init.templateDir=",
+    "init.defaultBranch=main",
+    "advice.detachedHead=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "pack.threads=1",
+    "protocol.version=2",
+    "http.lowSpeedLimit=1",
+    "user.useConfigOnly=true",
+];
+
+/// What of our environment git may see.
+const PASSED: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "RES_OPTIONS",
+];
+
+/// How much of what git prints is kept.
+const MAX_OUTPUT: u64 = 256 << 20;
+
+/// How often to look whether it has ended.
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl Runner {
+    /// For one operation.
+    pub fn new(limits: &Limits, cancel: &Cancel) -> Runner {
+        Runner {
+            end: Instant::now() + limits.total,
+            limits: limits.clone(),
+            cancel: cancel.clone(),
+        }
+    }
+
+    /// Runs `git` with these arguments in a folder; gives what it prints.
+    ///
+    /// # Errors
+    /// What it said, if it failed; or that it took too long, and then it is gone with all that it
+    /// started.
+    pub fn run(&self, folder: &Path, from: From, args: &[&str]) -> Result<Vec<u8>, GitError> {
+        let mut child = self.command(folder, from, args).spawn().map_err(missing)?;
+        let output = child.stdout.take().map(collect);
+        let errors = child.stderr.take().map(collect);
+        self.restrict(&child);
+        let status = self.wait(&mut child);
+        // What it may have left behind would keep the pipes open.
+        end(&child);
+        let (output, errors) = (collected(output), collected(errors));
+        let status = status?;
+        match status.success() {
+            true => Ok(output),
+            false => Err(self.failed(args, status, &errors)),
+        }
+    }
+
+    fn command(&self, folder: &Path, from: From, args: &[&str]) -> Command {
+        let mut git = Command::new("git");
+        git.env_clear();
+        git.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let protocols = match from {
+            From::Network => "http:https:ssh:git",
+            From::Mirror => "file",
+        };
+        git.envs([
+            ("LC_ALL", "C"),
+            ("GIT_ALLOW_PROTOCOL", protocols),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+        ]);
+        git.env("GIT_SSH_COMMAND", ssh(&self.limits));
+        SETTINGS.iter().for_each(|setting| drop(git.args(["-c", setting])));
+        git.args(["-c", &format!("http.lowSpeedTime={}", self.limits.idle.as_secs().max(1))]);
+        git.args(args).current_dir(folder).process_group(0);
+        git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        git
+    }
+
+    /// No file that it writes is larger than everything may be.
+    fn restrict(&self, child: &Child) {
+        let limit = Rlimit { current: Some(self.limits.bytes), maximum: Some(self.limits.bytes) };
+        // Where this is not allowed, the sum is still checked before anything is checked out.
+        let _ = prlimit(pid(child), Resource::Fsize, limit);
+    }
+
+    fn wait(&self, child: &mut Child) -> Result<ExitStatus, GitError> {
+        loop {
+            if let Some(status) = child.try_wait().map_err(GitError::Wait)? {
+                return Ok(status);
+            }
+            let over = match self.cancel.is_cancelled() {
+                true => Some(GitError::Interrupted),
+                false if Instant::now() > self.end => Some(GitError::Slow(self.limits.total)),
+                false => None,
+            };
+            if let Some(error) = over {
+                end(child);
+                let _ = child.wait();
+                return Err(error);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn failed(&self, args: &[&str], status: ExitStatus, errors: &[u8]) -> GitError {
+        const SIGXFSZ: i32 = 25;
+        let errors = String::from_utf8_lossy(errors);
+        if status.signal() == Some(SIGXFSZ) || errors.contains("File too large") {
+            return GitError::Large(self.limits.bytes);
+        }
+        let verb = args.iter().find(|arg| !arg.starts_with('-')).copied().unwrap_or_default();
+        GitError::Failed { verb: verb.to_owned(), said: said(&errors) }
+    }
+}
+
+/// The lines that say what is wrong; progress and advice are left out.
+fn said(errors: &str) -> String {
+    let telling = |line: &&str| {
+        ["fatal: ", "error: ", "remote: ", "ssh: "].iter().any(|start| line.starts_with(start))
+    };
+    let lines: Vec<&str> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let told: Vec<&str> = lines.iter().copied().filter(telling).collect();
+    let shown = if told.is_empty() { lines } else { told };
+    let words = shown.iter().map(|line| line.strip_prefix("fatal: ").unwrap_or(line));
+    words.take(3).collect::<Vec<_>>().join("; ")
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// Ends git and what it started, which is in its process group.
+fn end(child: &Child) {
+    if let Some(group) = pid(child) {
+        // It may be gone already.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn missing(error: io::Error) -> GitError {
+    match error.kind() {
+        io::ErrorKind::NotFound => GitError::Missing,
+        _ => GitError::Wait(error),
+    }
+}
+
+fn collect(from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read until then is still what it said.
+        let _ = from.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+fn collected(thread: Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
+    thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
+/// ssh that asks nobody. In a user namespace it takes root's home for ours, so it is told where
+/// keys and known hosts are.
+fn ssh(limits: &Limits) -> OsString {
+    let seconds = limits.connect.as_secs().max(1);
+    let mut command = OsString::from(format!(
+        "ssh -o BatchMode=yes -o ConnectTimeout={seconds} -o ServerAliveInterval={seconds} \
+         -o ServerAliveCountMax=4"
+    ));
+    let Some(home) = std::env::var_os("HOME").map(PathBuf::from) else { return command };
+    let folder = home.join(".ssh");
+    let mut add = |flag: &str, name: &str| {
+        let file = folder.join(name);
+        if let Some(path) = file.to_str().filter(|_| file.exists()) {
+            command.push(format!(" {flag}'{}'", path.replace('\'', "'\\''")));
+        }
+    };
+    add("-F ", "config");
+    add("-o UserKnownHostsFile=", "known_hosts");
+    ["id_ed25519", "id_ecdsa", "id_rsa"].iter().for_each(|key| add("-i ", key));
+    command
+}

@@ -1,0 +1,399 @@
+//! What is fetched from elsewhere, as trees of the store: files behind addresses and git
+//! repositories.
+//!
+//! First everything is *pinned*: it is found out which bytes or which commit it is now, side by
+//! side and before anything is keyed. What is pinned and known is never fetched.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Instant, SystemTime};
+
+use rbuild_cache::layer::{Entry, Kind, WriteError};
+use rbuild_cache::tree::{self, Found, NodeKind, Owners, PathSelector, SelectError, Tree};
+use rbuild_cache::{Digest, FsError, LayerId, Record, Scratch, Snapshot, Store};
+use rbuild_frontend::address::redacted;
+use rbuild_solver::graph::{Graph, Origin, Vertex, VertexId};
+use rbuild_solver::key::definition_key;
+use rbuild_solver::op::{GitDir, GitOp, HttpFile, HttpOp, Op};
+use rbuild_solver::worker::Cancel;
+use tokio::runtime::Handle;
+
+use super::git::{Git, GitError};
+use super::http::{Answer, Http, HttpError, Tell};
+use super::limits::{BadLimit, Limits};
+use crate::cli::Session;
+use crate::exit::Exit;
+use crate::progress::Progress;
+
+/// Why something from elsewhere could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// A file behind an address.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A git repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A file is not the one that was asked for.
+    #[error("`{url}` has the digest {found}, expected {expected}")]
+    Checksum {
+        /// The address.
+        url: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
+    /// The repository has no such directory.
+    #[error("`{remote}` has no directory `{subdir}` at commit {commit}")]
+    Subdir {
+        /// The repository.
+        remote: String,
+        /// The directory.
+        subdir: String,
+        /// The commit.
+        commit: String,
+    },
+    /// A limit that is no number.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
+    /// The store.
+    #[error(transparent)]
+    Disk(#[from] FsError),
+    /// The layer.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The checkout.
+    #[error(transparent)]
+    Open(#[from] tree::OpenError),
+    /// The checkout.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A file that was fetched cannot be read.
+    #[error("cannot read what was fetched from `{from}`: {source}")]
+    Read {
+        /// Where it came from.
+        from: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The user ended the build.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Fetches for one build.
+pub struct Remotes<'a> {
+    store: &'a Store,
+    runtime: Handle,
+    cancel: &'a Cancel,
+    limits: Limits,
+    /// The time of what has none.
+    now: (i64, u32),
+    http: OnceLock<Http>,
+    downloads: Mutex<HashMap<Digest, Arc<Download>>>,
+}
+
+/// A file that was downloaded, for as long as the build needs it.
+#[derive(Debug)]
+pub struct Download {
+    /// Where it is.
+    pub path: PathBuf,
+    answer: Answer,
+    _folder: Scratch,
+}
+
+impl<'a> Remotes<'a> {
+    /// With the limits of the environment. `now` is the time of files that have none.
+    pub fn new(session: &'a Session, now: (i64, u32)) -> Result<Remotes<'a>, RemoteError> {
+        Ok(Remotes {
+            store: &session.store,
+            runtime: session.runtime.handle().clone(),
+            cancel: &session.cancel,
+            limits: Limits::from_environment()?,
+            now,
+            http: OnceLock::new(),
+            downloads: Mutex::default(),
+        })
+    }
+
+    /// Pins every source that `targets` need, side by side.
+    ///
+    /// # Errors
+    /// The first one in the order of the graph that could not be pinned.
+    pub fn pin_all(
+        &self,
+        graph: &mut Graph,
+        targets: &[VertexId],
+        progress: &Progress,
+    ) -> Result<(), (VertexId, RemoteError)> {
+        let open = |id: &VertexId| is_open(&graph.vertex(*id).op);
+        let ids: Vec<VertexId> = graph.needed(targets).into_iter().filter(open).collect();
+        let pinned: Vec<_> = thread::scope(|scope| {
+            let one = |id: &VertexId| {
+                let vertex = graph.vertex(*id);
+                scope.spawn(move || {
+                    let phase = progress.phase(&look_title(&vertex.origin));
+                    let pinned = self.pin(&vertex.op);
+                    if pinned.is_ok() {
+                        phase.done();
+                    }
+                    pinned
+                })
+            };
+            let threads: Vec<_> = ids.iter().map(one).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.map(|pinned| pinned.unwrap_or(Err(RemoteError::Interrupted))).collect()
+        });
+        for (id, pinned) in ids.into_iter().zip(pinned) {
+            graph.pin(id, pinned.map_err(|error| (id, error))?);
+        }
+        Ok(())
+    }
+
+    /// Finds out what a source is now.
+    pub fn pin(&self, op: &Op) -> Result<Op, RemoteError> {
+        match op {
+            Op::Http(http) if http.found.is_none() => self.pin_http(http).map(Op::Http),
+            Op::Git(git) if git.commit.is_none() => Ok(Op::Git(self.git().pin(git)?)),
+            pinned => Ok(pinned.clone()),
+        }
+    }
+
+    /// The tree of a pinned source.
+    pub fn snapshot(&self, op: &Op, tell: Tell<'_>) -> Result<Snapshot, RemoteError> {
+        let layer = match op {
+            Op::Http(http) => self.file_layer(http, tell)?,
+            Op::Git(git) => self.git_layer(git)?,
+            _ => return Ok(Snapshot::default()),
+        };
+        Ok(Snapshot { layers: vec![layer] })
+    }
+
+    /// The tree of a source that is no part of a graph, from the store if it is there.
+    pub fn recorded(&self, op: Op, title: &str) -> Result<Snapshot, RemoteError> {
+        let op = self.pin(&op)?;
+        let origin = Origin { slot: title.to_owned(), ..Origin::default() };
+        let vertex = Vertex { op, inputs: Vec::new(), origin };
+        let digest = vertex.op.digest();
+        let key = definition_key(&digest, &vertex, &[]);
+        if let Some(record) = self.store.records().get(key.as_bytes()) {
+            return Ok(Snapshot { layers: record.layers });
+        }
+        let started = Instant::now();
+        let snapshot = self.snapshot(&vertex.op, &|_, _| {})?;
+        let record = Record {
+            key: *key.as_bytes(),
+            op: *digest.as_bytes(),
+            slot: title.to_owned(),
+            layers: snapshot.layers.clone(),
+            inputs: Vec::new(),
+            parts: serde_json::Value::Array(Vec::new()),
+            took: started.elapsed(),
+            created: SystemTime::now(),
+        };
+        // A store that cannot remember makes the next build slower, not this one wrong.
+        let _ = self.store.records().put(&record);
+        Ok(snapshot)
+    }
+
+    /// Downloads a file that is no part of a graph.
+    pub fn download(&self, url: &str, tell: Tell<'_>) -> Result<Arc<Download>, RemoteError> {
+        match self.get(url, None, tell)? {
+            Some(download) => Ok(download),
+            None => Err(RemoteError::Interrupted),
+        }
+    }
+
+    /// What the server says of the file now. A download is kept for when its layer is made.
+    fn pin_http(&self, op: &HttpOp) -> Result<HttpOp, RemoteError> {
+        let memo = self.store.records().memo(&op.url);
+        let known: Option<Answer> = memo.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let answer = match (self.get(&op.url, known.as_ref(), &|_, _| {})?, known) {
+            (Some(download), _) => {
+                let bytes = serde_json::to_vec(&download.answer).unwrap_or_default();
+                // Without it, the next build downloads the file again.
+                let _ = self.store.records().put_memo(&op.url, &bytes);
+                let answer = download.answer.clone();
+                self.downloads().insert(answer.digest, download);
+                answer
+            }
+            (None, Some(known)) => known,
+            (None, None) => return Err(RemoteError::Interrupted),
+        };
+        let found = HttpFile { digest: answer.digest, modified: answer.modified };
+        Ok(HttpOp { found: Some(found), ..op.clone() })
+    }
+
+    fn get(
+        &self,
+        url: &str,
+        known: Option<&Answer>,
+        tell: Tell<'_>,
+    ) -> Result<Option<Arc<Download>>, RemoteError> {
+        let folder = self.store.scratch()?;
+        let path = folder.path().join("file");
+        let http = self.http()?;
+        let answer = self.runtime.block_on(async {
+            tokio::select! {
+                answer = http.get(url, known, &path, tell) => Ok(answer?),
+                () = cancelled(self.cancel) => Err(RemoteError::Interrupted),
+            }
+        })?;
+        Ok(answer.map(|answer| Arc::new(Download { path, answer, _folder: folder })))
+    }
+
+    fn file_layer(&self, op: &HttpOp, tell: Tell<'_>) -> Result<LayerId, RemoteError> {
+        let Some(found) = &op.found else { return self.file_layer(&self.pin_http(op)?, tell) };
+        let known = self.downloads().get(&found.digest).cloned();
+        let download = match known {
+            Some(download) => download,
+            None => self.download(&op.url, tell)?,
+        };
+        if download.answer.digest != found.digest {
+            return Err(RemoteError::Checksum {
+                url: redacted(&op.url),
+                expected: found.digest,
+                found: download.answer.digest,
+            });
+        }
+        let unreadable = |source| RemoteError::Read { from: redacted(&op.url), source };
+        let mut file = std::fs::File::open(&download.path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let modified = found.modified.or(download.answer.modified).unwrap_or_default();
+        let mut entry = Entry::new(op.name.as_bytes(), Kind::File { size }, 0o600);
+        entry.mtime = (modified, 0);
+        let mut layer = self.store.layers().begin()?;
+        layer.add(&entry, Some(&mut file))?;
+        Ok(layer.finish()?)
+    }
+
+    fn git_layer(&self, op: &GitOp) -> Result<LayerId, RemoteError> {
+        let scratch = self.store.scratch()?;
+        let checkout = self.git().check_out(op, &scratch)?;
+        let time = checkout.time(op, self.now);
+        let tree = Tree::open(&checkout.path, Owners::Root, None)?;
+        let pattern = literal(&op.subdir);
+        let selection = tree.select(&PathSelector { pattern, exclude: Vec::new() });
+        let subdir = || RemoteError::Subdir {
+            remote: redacted(&op.remote),
+            subdir: op.subdir.clone(),
+            commit: op.commit.clone().unwrap_or_default(),
+        };
+        let selection = match selection {
+            Err(SelectError::Missing { .. }) => return Err(subdir()),
+            other => other?,
+        };
+        let top = selection.matches.first().filter(|top| top.top.node.is_dir());
+        let top = top.ok_or_else(subdir)?;
+        let mut layer = self.store.layers().begin()?;
+        let mut root = Entry::new("", Kind::Dir, 0o755);
+        root.mtime = time;
+        layer.add(&root, None)?;
+        for found in top.below.iter().filter(|found| is_kept(op, found)) {
+            let Some(entry) = entry(found, time) else { continue };
+            if !found.node.is_file() {
+                layer.add(&entry, None)?;
+                continue;
+            }
+            let file = selection.open(top, found);
+            let mut file =
+                file.map_err(|source| RemoteError::Read { from: redacted(&op.remote), source })?;
+            layer.add(&entry, Some(&mut file))?;
+        }
+        Ok(layer.finish()?)
+    }
+
+    fn git(&self) -> Git<'_> {
+        Git::new(self.store, &self.limits, self.cancel)
+    }
+
+    fn http(&self) -> Result<&Http, RemoteError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = Http::new(&self.limits)?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    fn downloads(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Download>>> {
+        self.downloads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RemoteError {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            RemoteError::Http(error) => error.help(),
+            RemoteError::Git(error) => error.help(),
+            _ => None,
+        }
+    }
+
+    /// Whether what was asked for is at fault, or the machine and the network are.
+    pub fn exit(&self) -> Exit {
+        match self {
+            RemoteError::Interrupted | RemoteError::Git(GitError::Interrupted) => Exit::Interrupted,
+            RemoteError::Limit(_) => Exit::Usage,
+            RemoteError::Checksum { .. } | RemoteError::Subdir { .. } => Exit::Build,
+            RemoteError::Git(
+                GitError::NoRef { .. } | GitError::NoHead(_) | GitError::Checksum { .. },
+            ) => Exit::Build,
+            RemoteError::Http(HttpError::Status { status, .. }) if status.is_client_error() => {
+                Exit::Build
+            }
+            _ => Exit::Machine,
+        }
+    }
+}
+
+/// Whether it is not known yet what a source is.
+fn is_open(op: &Op) -> bool {
+    match op {
+        Op::Http(http) => http.found.is_none(),
+        Op::Git(git) => git.commit.is_none(),
+        _ => false,
+    }
+}
+
+fn look_title(origin: &Origin) -> String {
+    let shown = origin.title.strip_prefix("[internal] load ").unwrap_or(&origin.title);
+    format!("[internal] look up {shown}")
+}
+
+/// Without `.git`, also that of submodules, unless it is to be kept.
+fn is_kept(op: &GitOp, found: &Found) -> bool {
+    let mut parts = found.path.split(|byte| *byte == b'/');
+    op.git_dir != GitDir::Dropped || !parts.any(|part| part == b".git")
+}
+
+/// What git knows of a file: whether it can be executed.
+fn entry(found: &Found, time: (i64, u32)) -> Option<Entry> {
+    let node = &found.node;
+    let (kind, mode) = match &node.kind {
+        NodeKind::Dir => (Kind::Dir, 0o755),
+        NodeKind::File if node.mode & 0o111 != 0 => (Kind::File { size: node.size }, 0o755),
+        NodeKind::File => (Kind::File { size: node.size }, 0o644),
+        NodeKind::Symlink { target } => (Kind::Symlink { target: target.clone() }, 0o777),
+        _ => return None,
+    };
+    let mut entry = Entry::new(found.path.clone(), kind, mode);
+    entry.mtime = time;
+    Some(entry)
+}
+
+/// A pattern that matches one path only.
+fn literal(path: &str) -> String {
+    path.chars()
+        .flat_map(|char| "*?[]\\".contains(char).then_some('\\').into_iter().chain([char]))
+        .collect()
+}
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
