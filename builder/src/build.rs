@@ -129,7 +129,7 @@ fn run(
     }
     let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::new(&session.isolation);
+    let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -139,6 +139,8 @@ fn run(
         stats: session.store.stat_cache(&context.root)?,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
+        secrets: options.secrets.clone(),
+        agents: options.agents.clone(),
         epoch: options.frontend.epoch,
         known: Known::default(),
     };

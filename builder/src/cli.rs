@@ -8,6 +8,7 @@ mod prune;
 mod registry;
 mod run;
 mod session;
+mod steps;
 mod table;
 mod transfer;
 

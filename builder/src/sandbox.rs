@@ -52,6 +52,7 @@ mod enter;
 mod error;
 mod exec;
 mod files;
+mod limits;
 mod mounts;
 mod network;
 mod parcel;
@@ -70,7 +71,8 @@ mod wire;
 
 pub use enter::{Isolation, enter};
 pub use error::SandboxError;
-pub use spec::{Access, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
+pub use limits::names as limit_names;
+pub use spec::{Access, Entitlement, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
 pub use start::{Sandbox, init_hook};
 
 #[cfg(test)]

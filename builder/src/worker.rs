@@ -8,9 +8,11 @@ mod exec;
 mod files;
 pub mod logs;
 mod makedir;
+pub mod mount;
 mod owner;
+pub mod secrets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
@@ -19,7 +21,7 @@ use rbuild_cache::stat::StatCache;
 use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree, manifest};
 use rbuild_cache::{
     ContentDigest, DbError, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
-    View,
+    View, VolumeName,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -57,6 +59,10 @@ pub struct BuildWorker<'a> {
     pub logs: logs::Logs,
     /// Lines for the /etc/hosts of steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
+    /// What the user gives to steps that ask for it by name.
+    pub secrets: secrets::Secrets,
+    /// Agents that hold the user's keys.
+    pub agents: mount::Agents,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
     /// What was found out about results in this build.
@@ -71,6 +77,8 @@ pub struct Known {
     /// Results that do not have the content that their key says: a file changed while it was
     /// copied. Neither they nor what is made on them is recorded.
     unsteady: Mutex<Vec<Snapshot>>,
+    /// Volumes that began anew in this build, because the cache was not to be used.
+    renewed: Mutex<BTreeSet<VolumeName>>,
     said: OnceLock<()>,
 }
 
@@ -294,6 +302,14 @@ impl Inputs<'_, '_> {
             Some(Output::Snapshot(snapshot)) => snapshot.clone(),
             Some(Output::Context) | None => Snapshot::default(),
         }
+    }
+
+    /// The digest of what an edge picks.
+    fn content(&self, worker: &BuildWorker<'_>, input: usize) -> Result<String, WorkError> {
+        let edge = self.job.vertex.inputs.get(input).zip(self.job.inputs.get(input));
+        edge.map_or(Ok(String::new()), |(edge, output)| {
+            Ok(worker.content(output, &edge.selector)?.hex())
+        })
     }
 
     /// The files that an op reads from an input.

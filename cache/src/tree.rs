@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -163,6 +164,18 @@ impl Tree {
             _ => Xattrs::new(),
         };
         Ok(Some(Found { path: path.to_vec(), node, xattrs }))
+    }
+
+    /// Opens what `path` leads to, links followed inside the root, to be mounted elsewhere: nothing
+    /// can be read from the descriptor.
+    pub fn locate(&self, path: &[u8]) -> Result<OwnedFd, SelectError> {
+        match self.resolve(path)? {
+            Resolved::At { path, .. } => {
+                let found = self.shared.root.handle(&path);
+                found.map_err(|error| self.io("open", &path, error))
+            }
+            Resolved::Absent(absence) => Err(self.missing(path, &absence)),
+        }
     }
 
     /// Opens the regular file that `path` leads to, links followed inside the root; none if there

@@ -15,6 +15,7 @@ pub mod lower;
 pub mod options;
 pub mod parser;
 mod scope;
+pub mod size;
 pub mod source;
 pub mod stage;
 

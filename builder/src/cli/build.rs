@@ -11,6 +11,7 @@ use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
 use crate::cli::session::{Failure, Session};
+use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
 use crate::options::{BuildOptions, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -70,6 +71,8 @@ pub struct Args {
     /// Add a line to the /etc/hosts of steps
     #[arg(long, value_name = "HOST:IP")]
     add_host: Vec<String>,
+    #[command(flatten)]
+    steps: StepArgs,
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -135,6 +138,7 @@ impl Args {
             build_platform: host_platform(),
             labels: labels(&self.label)?,
             network: self.network.into(),
+            resources: self.steps.resources()?,
             no_cache: self.no_cache,
             hostname: HOSTNAME.to_owned(),
         };
@@ -144,6 +148,9 @@ impl Args {
             tags,
             outputs,
             frontend,
+            secrets: self.steps.secrets()?,
+            agents: self.steps.agents()?,
+            allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },
             jobs: self.jobs,

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use rbuild_frontend::config::Runtime;
+use rbuild_solver::op::{Resources, Security};
 
 use super::build::NetworkMode;
 use super::images::failure;
@@ -10,7 +11,7 @@ use super::session::{Failure, Session};
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress};
 use crate::sandbox::{
-    self, Access, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
+    self, Access, Entitlement, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
 };
 use crate::source::images::{Images, ImagesError};
 use crate::source::stored;
@@ -78,7 +79,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         work: active.work.clone(),
     };
     let spec = args.spec(&image.config.config, root)?;
-    let sandbox = Sandbox::new(&session.isolation);
+    let sandbox = Sandbox::new(&session.isolation, vec![Entitlement::HostNetwork]);
     // Only a terminal's output comes this way: other streams are lent to the command.
     let mut show = |bytes: &[u8]| {
         let mut out = std::io::stdout().lock();
@@ -102,6 +103,8 @@ impl Args {
             user: self.user.clone().unwrap_or_else(|| runtime.user.clone()),
             hostname: self.hostname.clone(),
             network: self.network.into(),
+            security: Security::Confined,
+            resources: Resources::default(),
             extra_hosts: Vec::new(),
             mounts: self.volume.iter().map(|text| volume(text)).collect::<Result<_, _>>()?,
             stdio: self.stdio()?,

@@ -51,6 +51,8 @@ impl Parcel {
             user: spec.user.clone(),
             hostname: spec.hostname.clone(),
             network,
+            security: spec.security,
+            resources: spec.resources.clone(),
             hosts: files::hosts(&spec.hostname, &spec.extra_hosts),
             resolv_conf: files::resolv_conf(network),
             mounts,

@@ -20,7 +20,7 @@ use super::error::{Failure, SandboxError};
 use super::parcel::Parcel;
 use super::run::Network;
 use super::server;
-use super::spec::{Exit, Spec};
+use super::spec::{Entitlement, Exit, Spec};
 use super::sys::{self, Depth};
 use super::wire::{self, Privilege};
 
@@ -41,6 +41,7 @@ pub fn init_hook() {
 pub struct Sandbox {
     privilege: Privilege,
     server: Mutex<Option<Arc<Server>>>,
+    allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
     notices: Mutex<Vec<String>>,
 }
@@ -56,11 +57,12 @@ enum Networks {
 }
 
 impl Sandbox {
-    /// For a process that has entered its isolation.
-    pub fn new(isolation: &Isolation) -> Sandbox {
+    /// For a process that has entered its isolation. No step gets more than `allowed`.
+    pub fn new(isolation: &Isolation, allowed: Vec<Entitlement>) -> Sandbox {
         Sandbox {
             privilege: Privilege { rootless: isolation.rootless, ids: isolation.ids },
             server: Mutex::new(None),
+            allowed,
             networks: Mutex::new(Networks::Own(Vec::new())),
             notices: Mutex::default(),
         }
@@ -76,6 +78,9 @@ impl Sandbox {
         output: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, SandboxError> {
+        if let Some(missing) = spec.needs().into_iter().find(|it| !self.allowed.contains(it)) {
+            return Err(SandboxError::NotAllowed(missing));
+        }
         let server = self.server()?;
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;

@@ -185,7 +185,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// Whose result the sources are in.
-    fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
+    pub(super) fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
         match from {
             None => Some(self.context("context")),
             Some(CopyFrom::Context(name)) => Some(self.context(name)),

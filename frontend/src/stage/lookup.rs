@@ -85,9 +85,9 @@ impl StageGraph {
     fn not_earlier(&self, named: usize, stage: usize, from: &Text) -> Diagnostic {
         let error = |message: String| Diagnostic::error("forward-reference", from.span(), message);
         if named == stage {
-            return error(format!("stage `{from}` cannot copy from itself"));
+            return error(format!("stage `{from}` cannot take files from itself"));
         }
-        error(format!("stage `{from}` must be defined before it is copied from"))
+        error(format!("stage `{from}` must be defined before it is used"))
             .with_help(format!("it begins on line {}: move it up", self.stages[named].line))
     }
 

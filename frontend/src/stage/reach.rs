@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_solver::op::Platform;
 
-use crate::ast::{Instruction, Kind};
+use crate::ast::{Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lower::mount;
 use crate::parser::parse_trigger;
-use crate::scope::Fallible;
 use crate::source::{Source, Span};
 
 use super::lookup::CopyFrom;
@@ -109,29 +109,22 @@ impl Walk<'_> {
         for step in &steps {
             let refused = unsupported::instruction(&step.instruction);
             self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
-            match self.copy_from(step, index) {
-                Ok(Some(CopyFrom::Stage(stage))) => {
-                    needed.insert(stage);
+            for from in froms(&step.instruction) {
+                match self.graph.copy_from(from, index) {
+                    Ok(CopyFrom::Stage(stage)) => {
+                        needed.insert(stage);
+                    }
+                    Ok(CopyFrom::Image(reference)) => {
+                        self.image(&reference, &self.graph.platform.clone(), step.span());
+                    }
+                    Ok(CopyFrom::Scratch | CopyFrom::Context(_)) => {}
+                    Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
                 }
-                Ok(Some(CopyFrom::Image(reference))) => {
-                    self.image(&reference, &self.graph.platform.clone(), step.span());
-                }
-                Ok(Some(CopyFrom::Scratch | CopyFrom::Context(_)) | None) => {}
-                Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
             }
         }
         self.reach.stages.insert(index, steps);
         for stage in needed {
             self.stage(stage);
-        }
-    }
-
-    fn copy_from(&self, step: &Step, stage: usize) -> Fallible<Option<CopyFrom>> {
-        match &step.instruction.kind {
-            Kind::Copy(copy) => {
-                copy.from.as_ref().map(|from| self.graph.copy_from(from, stage)).transpose()
-            }
-            _ => Ok(None),
         }
     }
 
@@ -183,6 +176,15 @@ impl Walk<'_> {
             }
         }
         steps
+    }
+}
+
+/// What an instruction needs besides its stage: stages and images, as they are written.
+fn froms(instruction: &Instruction) -> Vec<&Text> {
+    match &instruction.kind {
+        Kind::Copy(copy) => copy.from.iter().collect(),
+        Kind::Run(run) => mount::froms(&run.mounts).collect(),
+        _ => Vec::new(),
     }
 }
 

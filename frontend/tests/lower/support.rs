@@ -13,7 +13,7 @@ use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, stages};
 use rbuild_solver::graph::Vertex;
-use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Unpack};
+use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Resources, Unpack};
 
 /// A Dockerfile with flags.
 pub struct Build {
@@ -40,6 +40,7 @@ impl Build {
             build_platform: amd64,
             labels: BTreeMap::new(),
             network: Network::Default,
+            resources: Resources::default(),
             no_cache: false,
             proxies: Vec::new(),
             hostname: "buildkitsandbox".to_owned(),

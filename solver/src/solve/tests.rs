@@ -8,7 +8,7 @@ use rbuild_cache::tree::PathSelector;
 use super::*;
 use crate::graph::{Edge, Origin};
 use crate::key::{Key, OpDigest, Part};
-use crate::op::{ContextOp, ExecOp, Network, Op, Platform};
+use crate::op::{self, ContextOp, ExecOp, Network, Op, Platform, Security};
 
 /// What the store would hold, and everything that was asked.
 #[derive(Default)]
@@ -149,7 +149,11 @@ fn add_exec(graph: &mut Graph, command: &str, inputs: Vec<Edge>, always_run: boo
         user: String::new(),
         hostname: "host".into(),
         network: Network::Default,
+        security: Security::Confined,
         mounts: Vec::new(),
+        secrets: Vec::new(),
+        devices: Vec::new(),
+        resources: op::Resources::default(),
         platform: Platform {
             os: "linux".into(),
             architecture: "amd64".into(),

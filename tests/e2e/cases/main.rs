@@ -10,6 +10,7 @@ mod examples;
 mod interrupt;
 mod invariants;
 mod machine;
+mod mounts;
 mod outputs;
 mod registry;
 mod run;

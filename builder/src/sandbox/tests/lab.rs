@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rbuild_solver::op::Network;
+use rbuild_solver::op::{Network, Resources, Security};
 use rbuild_solver::worker::Cancel;
 
 use super::super::enter::EnterError;
@@ -145,7 +145,7 @@ impl Drop for Lab {
 impl Lab {
     fn new() -> Lab {
         let isolation = ISOLATION.get().unwrap().as_ref().unwrap().clone();
-        let sandbox = Sandbox::new(&isolation);
+        let sandbox = Sandbox::new(&isolation, Entitlement::ALL.to_vec());
         let lab = Lab { isolation, sandbox, folder: tempfile::tempdir().unwrap() };
         for folder in ["base/bin", "upper", "work"] {
             std::fs::create_dir_all(lab.path(folder)).unwrap();
@@ -182,6 +182,8 @@ impl Lab {
             user: String::new(),
             hostname: "buildkitsandbox".into(),
             network: Network::None,
+            security: Security::Confined,
+            resources: Resources::default(),
             extra_hosts: Vec::new(),
             mounts: Vec::new(),
             stdio: Stdio::Piped,
