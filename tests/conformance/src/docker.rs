@@ -58,6 +58,7 @@ fn error(output: &str) -> Error {
     let is_include = message.contains("invalid includepatterns");
     let failed = output.lines().find_map(|line| line.strip_prefix(" > ["));
     let kind = match failed {
+        _ if message.starts_with("failed to compute cache key") => ErrorKind::Step,
         _ if is_include => ErrorKind::Dockerfile,
         Some(title) if title.starts_with("internal] load metadata") => ErrorKind::Base,
         Some(title) if title.starts_with("internal]") => ErrorKind::Call,
