@@ -110,7 +110,10 @@ impl StageLowering<'_, '_> {
     fn start(&mut self) {
         let stage = &self.lowering.stages.stages[self.index];
         match &stage.base {
-            StageBase::Scratch => self.state.config = ImageConfig::empty(&self.platform),
+            // The empty image is of any platform, whatever its FROM asks for.
+            StageBase::Scratch => {
+                self.state.config = ImageConfig::empty(&self.lowering.options.platform);
+            }
             StageBase::Context(name) => {
                 self.state.config = ImageConfig::empty(&self.platform);
                 self.state.tip = Some(self.from_context(name));
