@@ -43,7 +43,7 @@ fn steps_side_by_side_are_told_apart() {
     let log = shown(&[
         Event::Started { vertex: a, reason: MissReason::New },
         output(a, "one\ntw"),
-        Event::Started { vertex: b, reason: MissReason::Changed(vec!["command".into()]) },
+        Event::Started { vertex: b, reason: MissReason::Changed(vec!["command changed".into()]) },
         output(b, "other\n"),
         output(a, "o\n"),
         Event::Done { vertex: b, took: Duration::from_millis(1234) },
