@@ -1,6 +1,7 @@
 //! One build from top to bottom. Read this first: one call an arrow of the diagram in
 //! ARCHITECTURE.md, one error type a call.
 
+pub mod check;
 mod error;
 mod output;
 
@@ -58,6 +59,7 @@ pub fn build(
     let mut lowered = lower(&graph, &bases, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
+    check::beside_build((&ast, &source), &graph, &bases, options, &context, progress)?;
     let remotes = Remotes::new(session, now(options))?;
     pin(&mut lowered, &remotes, &source, progress)?;
     let sources = Sources { context: &context, images: &images, remotes: &remotes };
@@ -102,15 +104,19 @@ fn resolve(
         if missing.is_empty() {
             return Ok(bases);
         }
-        let policy = match options.pull {
-            Pull::Always => Policy::Pull,
-            Pull::Missing => Policy::PreferLocal,
-        };
-        let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
+        let resolved = images.resolve_all(&missing, policy(options), progress, &session.cancel);
         for (request, resolved) in missing.into_iter().zip(resolved) {
-            let resolved = resolved.map_err(|error| BuildError::base(&request, error, source))?;
+            let resolved =
+                resolved.map_err(|error| BuildError::base(&request, error, graph, source))?;
             bases.insert((request.reference, request.platform), resolved);
         }
+    }
+}
+
+fn policy(options: &BuildOptions) -> Policy {
+    match options.pull {
+        Pull::Always => Policy::Pull,
+        Pull::Missing => Policy::PreferLocal,
     }
 }
 

@@ -2,6 +2,7 @@
 //! knows nothing of flags.
 
 mod build;
+mod call;
 mod help;
 mod images;
 mod prune;

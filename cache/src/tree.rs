@@ -132,6 +132,13 @@ impl Tree {
         Ok(Tree { shared: Arc::new(shared) })
     }
 
+    /// Whether the filter leaves a path out, be there such a file or not. The path is relative to the
+    /// root.
+    pub fn hides(&self, path: &[u8]) -> bool {
+        let verdict = self.shared.filter.as_ref().map(|filter| filter.verdict(path));
+        matches!(verdict, Some(Verdict::Excluded { .. }))
+    }
+
     /// The directory, as it was given.
     pub fn path(&self) -> &Path {
         &self.shared.root.path

@@ -121,6 +121,8 @@ pub struct Base {
     pub platform: Option<Text>,
     /// The image or the earlier stage.
     pub image: Text,
+    /// The `AS` as typed, where there is a name.
+    pub r#as: Option<Text>,
     /// The stage's name as typed; names are compared without regard to case.
     pub name: Option<Text>,
 }

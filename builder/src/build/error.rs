@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rbuild_frontend::diagnostic::{self, Diagnostic};
 use rbuild_frontend::source::Source;
-use rbuild_frontend::stage::BaseRequest;
+use rbuild_frontend::stage::{BaseRequest, StageGraph};
 use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::solve::SolveError;
 
@@ -77,13 +77,13 @@ impl BuildError {
     }
 
     /// A base that could not be resolved.
-    pub fn base(request: &BaseRequest, error: ImagesError, source: &Source) -> BuildError {
-        let message = format!("cannot use `{}` as a base: {error}", request.reference);
-        let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
-        diagnostic
-            .notes
-            .extend(causes(&error).into_iter().map(|cause| format!("because: {cause}")));
-        diagnostic.help = error.help();
+    pub fn base(
+        request: &BaseRequest,
+        error: ImagesError,
+        graph: &StageGraph,
+        source: &Source,
+    ) -> BuildError {
+        let diagnostic = of_base(request, &error, graph);
         BuildError::Reported { report: render(&[diagnostic], source), exit: error.exit() }
     }
 
@@ -129,6 +129,16 @@ impl BuildError {
             ref error => Failure::new(Exit::Machine, error, None),
         }
     }
+}
+
+/// What is wrong with a base. It may be a stage's name that is mistyped.
+pub fn of_base(request: &BaseRequest, error: &ImagesError, graph: &StageGraph) -> Diagnostic {
+    let message = format!("cannot use `{}` as a base: {error}", request.reference);
+    let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
+    let causes = causes(error).into_iter().map(|cause| format!("because: {cause}"));
+    diagnostic.notes.extend(causes);
+    diagnostic.help = graph.meant_stage(&request.reference, &request.span).or_else(|| error.help());
+    diagnostic
 }
 
 /// A word that is no folder may have been meant as a subcommand.

@@ -10,6 +10,7 @@ use rbuild_frontend::Options as FrontendOptions;
 use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
+use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
 use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
@@ -76,6 +77,13 @@ pub struct Args {
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Look at the Dockerfile instead of building it: `check`, `outline` or `targets`, and
+    /// `,format=json`
+    #[arg(long, value_name = "METHOD", default_value = "build")]
+    call: String,
+    /// Check the Dockerfile instead of building it, as `--call=check` does
+    #[arg(long, conflicts_with = "call")]
+    check: bool,
     /// How progress is shown
     #[arg(long, value_name = "MODE", default_value = "auto", env = "BUILDKIT_PROGRESS")]
     progress: Mode,
@@ -103,7 +111,11 @@ pub enum NetworkMode {
 
 /// Builds, and prints the image's id where it is asked for.
 pub fn main(args: Args) -> Result<Exit, Failure> {
+    let call = if args.check { Some(Call::check()) } else { Call::parse(&args.call)? };
     let options = args.resolve()?;
+    if let Some(call) = call {
+        return call::main(&call, &options);
+    }
     let session = Session::open()?;
     let progress = Progress::new(options.progress);
     session.notices().for_each(|notice| progress.notice(&notice));

@@ -64,7 +64,7 @@ impl Step {
 
 impl StepSource {
     /// The place in the file for a place in the instruction's text.
-    fn place(&self, span: Span) -> Span {
+    pub(crate) fn place(&self, span: Span) -> Span {
         match self {
             StepSource::ImageTrigger { from } => from.clone(),
             StepSource::Written | StepSource::FileTrigger => span,
@@ -73,18 +73,20 @@ impl StepSource {
 }
 
 impl StageGraph {
-    /// Walks from the target to everything it is made of.
+    /// Walks from the wanted stages to everything they are made of.
     pub(crate) fn reach(&self, known: &Bases) -> Result<Reach, Vec<Diagnostic>> {
+        let (reach, diagnostics) = self.reach_with_errors(known);
+        if diagnostics.is_empty() { Ok(reach) } else { Err(diagnostics) }
+    }
+
+    /// The same for a file that need not be built: what is wrong does not hide the rest.
+    pub(crate) fn reach_with_errors(&self, known: &Bases) -> (Reach, Vec<Diagnostic>) {
         let mut walk =
             Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
-        walk.stage(self.target);
-        self.also.iter().for_each(|also| walk.stage(*also));
-        if !walk.diagnostics.is_empty() {
-            walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-            return Err(walk.diagnostics);
-        }
+        self.wanted.iter().for_each(|stage| walk.stage(*stage));
+        walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         walk.reach.missing.sort_by_key(|request| request.span.start);
-        Ok(walk.reach)
+        (walk.reach, walk.diagnostics)
     }
 }
 

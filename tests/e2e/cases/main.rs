@@ -9,6 +9,7 @@ mod errors;
 mod examples;
 mod interrupt;
 mod invariants;
+mod lint;
 mod machine;
 mod mounts;
 mod outputs;
