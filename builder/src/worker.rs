@@ -3,7 +3,7 @@
 //! One file per op beside this one. What is decided here is only which of them is called and what
 //! is remembered of the result.
 
-mod copy;
+pub mod copy;
 mod exec;
 mod files;
 pub mod logs;
@@ -50,8 +50,6 @@ pub struct BuildWorker<'a> {
     pub remotes: &'a Remotes<'a>,
     /// The build context.
     pub context: &'a BuildContext,
-    /// What the files of the context hashed to in earlier builds.
-    pub stats: StatCache,
     /// Where the output of steps is kept.
     pub logs: logs::Logs,
     /// Lines for the /etc/hosts of steps.
@@ -78,8 +76,8 @@ pub struct Known {
 pub enum Output {
     /// A stack of layers.
     Snapshot(Snapshot),
-    /// The build context.
-    Context,
+    /// The files that the user gives under this name.
+    Context(String),
 }
 
 impl Worker for BuildWorker<'_> {
@@ -87,16 +85,16 @@ impl Worker for BuildWorker<'_> {
     type Error = WorkError;
     type Claim = KeyLock;
 
-    fn context(&self, _: &ContextOp) -> Result<Output, WorkError> {
-        Ok(Output::Context)
+    fn context(&self, context: &ContextOp) -> Result<Output, WorkError> {
+        Ok(Output::Context(context.name.clone()))
     }
 
     fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
         match (output, selector) {
-            (Output::Context, Selector::Paths(paths)) => self.context_content(paths),
-            (Output::Context, Selector::Whole) => {
+            (Output::Context(name), Selector::Paths(paths)) => self.context_content(name, paths),
+            (Output::Context(name), Selector::Whole) => {
                 let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
-                self.context_content(&all)
+                self.context_content(name, &all)
             }
             (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
             (Output::Snapshot(snapshot), Selector::Paths(paths)) => {
@@ -137,7 +135,7 @@ impl Worker for BuildWorker<'_> {
             Op::Exec(op) => exec::run(self, op, &inputs)?,
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
-            Op::Context(_) => return Ok(Output::Context),
+            Op::Context(context) => return self.context(context),
         };
         Ok(Output::Snapshot(snapshot))
     }
@@ -175,8 +173,13 @@ impl BuildWorker<'_> {
         Ok(ContentDigest::from_hasher(&hasher))
     }
 
-    fn context_content(&self, paths: &PathSelector) -> Result<ContentDigest, WorkError> {
-        Ok(self.context.tree.select(paths)?.digest(&self.stats)?)
+    fn context_content(
+        &self,
+        name: &str,
+        paths: &PathSelector,
+    ) -> Result<ContentDigest, WorkError> {
+        let files = self.context.files(name);
+        Ok(files.tree.select(paths)?.digest(&files.stats)?)
     }
 
     fn selected_content(
@@ -224,7 +227,7 @@ impl BuildWorker<'_> {
 
     /// Which step of which project: what a miss is compared with, and what `du` shows.
     fn slot(&self, step: &str) -> String {
-        format!("{} {step}", self.context.root.display())
+        format!("{} {step}", self.context.place)
     }
 
     /// The time of what is made here and has none of its own, in seconds and nanoseconds.
@@ -235,7 +238,7 @@ impl BuildWorker<'_> {
     fn input_row(&self, input: &Output, selector: &Selector) -> InputRow {
         let (layers, content) = match input {
             Output::Snapshot(snapshot) => (Some(snapshot.layers.clone()), None),
-            Output::Context => (None, self.content(input, selector).ok()),
+            Output::Context(_) => (None, self.content(input, selector).ok()),
         };
         InputRow { layers, content, selector: selector.clone() }
     }
@@ -264,7 +267,7 @@ impl Inputs<'_, '_> {
     fn base(&self, input: Option<usize>) -> Snapshot {
         match input.and_then(|input| self.job.inputs.get(input)) {
             Some(Output::Snapshot(snapshot)) => snapshot.clone(),
-            Some(Output::Context) | None => Snapshot::default(),
+            Some(Output::Context(_)) | None => Snapshot::default(),
         }
     }
 
@@ -272,7 +275,8 @@ impl Inputs<'_, '_> {
     fn tree(&self, input: usize) -> Result<Tree, WorkError> {
         match self.job.inputs.get(input) {
             Some(Output::Snapshot(snapshot)) => self.worker.tree(snapshot),
-            Some(Output::Context) | None => Ok(self.worker.context.tree.clone()),
+            Some(Output::Context(name)) => Ok(self.worker.context.files(name).tree.clone()),
+            None => Ok(self.worker.context.files.tree.clone()),
         }
     }
 }

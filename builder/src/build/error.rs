@@ -122,6 +122,9 @@ impl BuildError {
         match self {
             BuildError::Reported { report, exit } => Failure::rendered(exit, report),
             BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
+            BuildError::Context(ContextError::Remote(ref error)) => {
+                Failure::new(error.exit(), error, error.help())
+            }
             BuildError::Context(ref error) => Failure::new(Exit::Build, error, None),
             BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
             BuildError::Remote(ref error) => Failure::new(error.exit(), error, error.help()),
