@@ -227,7 +227,7 @@ impl<'a> Run<'a, '_> {
         for (found, position) in source.one.below.iter().zip(1..) {
             let at = join(&dest, &found.path);
             if found.node.is_dir() {
-                self.inner_directory(at, found)?;
+                self.inner_directory(at, source, found)?;
             } else {
                 self.leaf(at, source, found, source.digest(position))?;
             }
@@ -236,14 +236,19 @@ impl<'a> Run<'a, '_> {
     }
 
     /// A directory below a copied one: whatever it was, it becomes what the source is.
-    fn inner_directory(&mut self, at: Vec<u8>, found: &Found) -> Result<(), CopyError> {
+    fn inner_directory(
+        &mut self,
+        at: Vec<u8>,
+        source: &Source<'a>,
+        found: &Found,
+    ) -> Result<(), CopyError> {
         let made = match self.target.look(&at)? {
             None | Some(There::Made(Made::NewDir)) => Made::NewDir,
             Some(there) if there.is_dir() => Made::Dir,
             Some(_) => return Err(CopyError::NotADirectory(absolute(&at))),
         };
         self.target.put(&at, made);
-        let mut entry = self.rules.entry(at, Kind::Dir, &found.node);
+        let mut entry = self.rules.entry(at, Kind::Dir, &found.node, source.selection.owners);
         entry.xattrs.clone_from(&found.xattrs);
         self.plan.plain(entry);
         Ok(())
@@ -277,7 +282,7 @@ impl<'a> Run<'a, '_> {
             NodeKind::File | NodeKind::Dir => (Kind::File { size: node.size }, Made::File),
         };
         self.occupy(&at, made)?;
-        let entry = self.rules.entry(at, kind, node);
+        let entry = self.rules.entry(at, kind, node, source.selection.owners);
         match node.kind {
             NodeKind::File => self.plan.file(entry, source.selection, source.one, found, digest),
             _ => self.plan.plain(entry),

@@ -150,7 +150,8 @@ fn ignored_files_are_still_read_for_the_build() {
 #[test]
 fn standard_input_alone_is_an_empty_context() {
     let mut text = b"FROM scratch\n".as_slice();
-    let context = open_at("-", None, &mut text).unwrap();
+    let lab = Lab::new();
+    let context = lab.open("-", None, &mut text).unwrap();
     assert_eq!((context.dockerfile.name.as_str(), names(&context)), ("-", Vec::new()));
     let root = context.files.root.clone();
     drop(context);

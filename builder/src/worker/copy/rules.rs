@@ -1,7 +1,7 @@
 //! Where a copy goes, and what becomes of owners and modes on the way.
 
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Node, Tree};
+use rbuild_cache::tree::{Node, Owners, Tree};
 
 use super::mode::ModeChange;
 use super::target::NewDir;
@@ -54,12 +54,16 @@ impl Rules {
     }
 
     /// The entry of something that a source has.
-    pub fn entry(&self, path: Vec<u8>, kind: Kind, node: &Node) -> Entry {
+    pub fn entry(&self, path: Vec<u8>, kind: Kind, node: &Node, owners: Owners) -> Entry {
         let mode = match (&self.mode, &kind) {
             (None, _) | (_, Kind::Symlink { .. }) => node.mode,
             (Some(change), kind) => change.apply(node.mode, matches!(kind, Kind::Dir)),
         };
-        let owner = self.owner.unwrap_or(Owner { uid: node.uid, gid: node.gid });
+        let owner = match (self.owner, owners) {
+            (Some(owner), _) => owner,
+            (None, Owners::Kept) => Owner { uid: node.uid, gid: node.gid },
+            (None, Owners::Root) => Owner::default(),
+        };
         let mut entry = Entry::new(path, kind, mode);
         (entry.uid, entry.gid) = (owner.uid, owner.gid);
         entry.mtime = (node.mtime.seconds, node.mtime.nanos);
