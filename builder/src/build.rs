@@ -1,6 +1,7 @@
 //! One build from top to bottom. Read this first: one call an arrow of the diagram in
 //! ARCHITECTURE.md, one error type a call.
 
+pub mod check;
 mod error;
 mod output;
 
@@ -59,6 +60,7 @@ pub fn build(
     let mut lowered = lower(&graph, &bases, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
+    check::beside_build((&ast, &source), &graph, &bases, options, &context, progress)?;
     pin(&mut lowered, &remotes, &source, progress)?;
     let sources = Sources { context: &context, images: &images, remotes: &remotes };
     let finished = run(&lowered, options, session, &sources, &source, progress)?;
@@ -114,15 +116,19 @@ fn resolve(
         if missing.is_empty() {
             return Ok(bases);
         }
-        let policy = match options.pull {
-            Pull::Always => Policy::Pull,
-            Pull::Missing => Policy::PreferLocal,
-        };
-        let resolved = images.resolve_all(&missing, policy, progress, &session.cancel);
+        let resolved = images.resolve_all(&missing, policy(options), progress, &session.cancel);
         for (request, resolved) in missing.into_iter().zip(resolved) {
-            let resolved = resolved.map_err(|error| BuildError::base(&request, error, source))?;
+            let resolved =
+                resolved.map_err(|error| BuildError::base(&request, error, graph, source))?;
             bases.insert((request.reference, request.platform), resolved);
         }
+    }
+}
+
+fn policy(options: &BuildOptions) -> Policy {
+    match options.pull {
+        Pull::Always => Policy::Pull,
+        Pull::Missing => Policy::PreferLocal,
     }
 }
 
@@ -141,7 +147,7 @@ fn run(
     }
     let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
-    let sandbox = Sandbox::start(&session.isolation)?;
+    let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -150,6 +156,8 @@ fn run(
         context,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
+        secrets: options.secrets.clone(),
+        agents: options.agents.clone(),
         epoch: options.frontend.epoch,
         known: Known::default(),
     };

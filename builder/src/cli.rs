@@ -2,6 +2,7 @@
 //! knows nothing of flags.
 
 mod build;
+mod call;
 mod context;
 mod help;
 mod images;
@@ -9,11 +10,12 @@ mod prune;
 mod registry;
 mod run;
 mod session;
+mod steps;
 mod table;
 mod transfer;
 
 pub use build::host_platform;
-pub use session::{Failure, Session};
+pub use session::{Failure, Session, causes};
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -113,6 +115,15 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Du(args) => prune::du(&args),
         Command::Version => help::version(),
     }
+}
+
+/// The subcommand that a word was probably meant to be.
+pub fn nearest_command(word: &str) -> Option<String> {
+    use clap::CommandFactory;
+    let command = Cli::command();
+    let names = command.get_subcommands().map(|command| command.get_name().to_owned());
+    let near = names.map(|name| (strsim::damerau_levenshtein(&name, word), name));
+    near.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
 }
 
 /// `rbuild -t app .` means `rbuild build -t app .`: the word is put in where no command is named.

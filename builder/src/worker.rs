@@ -8,17 +8,20 @@ mod exec;
 mod files;
 pub mod logs;
 mod makedir;
+pub mod mount;
 mod owner;
+pub mod secrets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rbuild_cache::stat::StatCache;
-use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree};
+use rbuild_cache::tree::{Owners, PathSelector, Selector, Tree, manifest};
 use rbuild_cache::{
-    ContentDigest, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store, View,
+    ContentDigest, DbError, KeyLock, Layers, Record, RecordedInput as InputRow, Snapshot, Store,
+    View, VolumeName,
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
@@ -54,6 +57,10 @@ pub struct BuildWorker<'a> {
     pub logs: logs::Logs,
     /// Lines for the /etc/hosts of steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
+    /// What the user gives to steps that ask for it by name.
+    pub secrets: secrets::Secrets,
+    /// Agents that hold the user's keys.
+    pub agents: mount::Agents,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
     /// What was found out about results in this build.
@@ -68,6 +75,8 @@ pub struct Known {
     /// Results that do not have the content that their key says: a file changed while it was
     /// copied. Neither they nor what is made on them is recorded.
     unsteady: Mutex<Vec<Snapshot>>,
+    /// Volumes that began anew in this build, because the cache was not to be used.
+    renewed: Mutex<BTreeSet<VolumeName>>,
     said: OnceLock<()>,
 }
 
@@ -123,6 +132,15 @@ impl Worker for BuildWorker<'_> {
         serde_json::from_value(record.parts).ok()
     }
 
+    fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
+        let Selector::Paths(paths) = &vertex.inputs.get(input)?.selector else { return None };
+        let list = self.store.records().file_list(&self.file_slot(&vertex.origin.slot, input))?;
+        let end = list.iter().position(|byte| *byte == b'\n')?;
+        let (name, last) = (std::str::from_utf8(&list[..end]).ok()?, &list[end + 1..]);
+        let now = self.context.files(name).tree.select(paths).ok()?.manifest();
+        manifest::diff(last, &now)
+    }
+
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<KeyLock, WorkError> {
         Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
     }
@@ -156,7 +174,8 @@ impl Worker for BuildWorker<'_> {
             took: entry.took,
             created: SystemTime::now(),
         };
-        if let Err(error) = self.store.records().put(&record) {
+        let kept = self.store.records().put(&record).and_then(|()| self.save_file_lists(entry));
+        if let Err(error) = kept {
             self.say_once(&error);
         }
     }
@@ -243,6 +262,26 @@ impl BuildWorker<'_> {
         InputRow { layers, content, selector: selector.clone() }
     }
 
+    /// Keeps what the op saw of a context, behind the context's name, so that the next miss can name a file.
+    fn save_file_lists(&self, entry: &Save<'_, Output>) -> Result<(), DbError> {
+        let vertex = entry.vertex;
+        for (input, edge) in vertex.inputs.iter().enumerate() {
+            if let (Some(Output::Context(name)), Selector::Paths(paths)) =
+                (entry.inputs.get(input), &edge.selector)
+                && let Ok(selection) = self.context.files(name).tree.select(paths)
+            {
+                let slot = self.file_slot(&vertex.origin.slot, input);
+                let list = [name.as_bytes(), b"\n", &selection.manifest()].concat();
+                self.store.records().put_file_list(&slot, &list)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file_slot(&self, step: &str, input: usize) -> String {
+        format!("{} {input}", self.slot(step))
+    }
+
     fn is_unsteady(&self, snapshot: &Snapshot) -> bool {
         let unsteady = lock(&self.known.unsteady);
         unsteady.iter().any(|known| snapshot.layers.starts_with(&known.layers))
@@ -268,6 +307,22 @@ impl Inputs<'_, '_> {
         match input.and_then(|input| self.job.inputs.get(input)) {
             Some(Output::Snapshot(snapshot)) => snapshot.clone(),
             Some(Output::Context(_)) | None => Snapshot::default(),
+        }
+    }
+
+    /// The digest of what an edge picks.
+    fn content(&self, worker: &BuildWorker<'_>, input: usize) -> Result<String, WorkError> {
+        let edge = self.job.vertex.inputs.get(input).zip(self.job.inputs.get(input));
+        edge.map_or(Ok(String::new()), |(edge, output)| {
+            Ok(worker.content(output, &edge.selector)?.hex())
+        })
+    }
+
+    /// What the files of a context hashed to in earlier builds.
+    fn stats<'b>(&self, worker: &'b BuildWorker<'_>, input: usize) -> &'b StatCache {
+        match self.job.inputs.get(input) {
+            Some(Output::Context(name)) => &worker.context.files(name).stats,
+            _ => &worker.context.files.stats,
         }
     }
 

@@ -6,11 +6,11 @@
 //!
 //! What is synced, and when, is decided by the callers. The rules are in `store`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[cfg(test)]
 pub(crate) mod fault;
@@ -113,6 +113,20 @@ pub(crate) fn age(path: &Path) -> Result<Duration, FsError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Duration::ZERO),
         Err(cause) => Err(FsError::new("stat", path, cause)),
     }
+}
+
+/// Gives a directory a mode and an owner.
+pub(crate) fn set_owner(path: &Path, mode: u32, (uid, gid): (u32, u32)) -> Result<(), FsError> {
+    door("chown", path)?;
+    chown(path, Some(uid), Some(gid)).map_err(|cause| FsError::new("chown", path, cause))?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(|cause| FsError::new("chmod", path, cause))
+}
+
+/// Sets the time of a file to now.
+pub(crate) fn touch(path: &Path) -> Result<(), FsError> {
+    let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    touched.map_err(|cause| FsError::new("touch", path, cause))
 }
 
 /// Whether `path` still names the very file that `file` is.

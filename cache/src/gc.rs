@@ -29,7 +29,7 @@ pub use usage::{BlobUsage, LayerUsage, RecordUsage, Usage};
 /// How much to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prune {
-    /// All but the tagged images: the cache.
+    /// All but the tagged images: the cache, volumes included.
     Unreferenced,
     /// The tagged images too.
     Everything,
@@ -46,6 +46,8 @@ pub struct Pruned {
     pub layers: usize,
     /// Blobs removed.
     pub blobs: usize,
+    /// Volumes removed.
+    pub volumes: usize,
     /// Bytes given back.
     pub freed: u64,
     /// Bytes that the store takes now.
@@ -147,6 +149,7 @@ impl Store {
             records: doomed.records.len(),
             layers: doomed.layers.len(),
             blobs: doomed.blobs.len(),
+            volumes: doomed.volumes.len(),
             freed: before.total().saturating_sub(left),
             left,
         })
@@ -168,6 +171,7 @@ fn everything(usage: &Usage) -> Doomed {
         records: usage.records.iter().map(|record| record.key).collect(),
         layers: usage.layers.iter().map(|layer| layer.id).collect(),
         blobs: usage.blobs.iter().map(|blob| blob.digest).collect(),
+        volumes: usage.volumes.iter().map(|volume| volume.folder.clone()).collect(),
     }
 }
 
@@ -180,6 +184,9 @@ pub(crate) fn remove(store: &Store, doomed: &Doomed) -> Result<(), PruneError> {
     }
     for digest in &doomed.blobs {
         fs::remove_file(&store.blobs().path(digest))?;
+    }
+    for folder in &doomed.volumes {
+        fs::remove_tree(folder)?;
     }
     Ok(())
 }

@@ -115,6 +115,9 @@ impl Images {
     /// returns, image and name survive a power cut.
     pub fn tag(&self, name: &str, descriptor: &Descriptor) -> Result<(), ImageError> {
         let digest = descriptor.digest;
+        if self.get(name)?.is_some_and(|image| image.descriptor.digest == digest) {
+            return Ok(());
+        }
         if !Blobs::new(self.root.clone()).contains(&digest) {
             return Err(ImageError::Absent { name: name.to_owned(), digest });
         }
@@ -141,6 +144,9 @@ impl Images {
 
     /// Keeps an image that has no name, so that it can be found by its id until it is pruned.
     pub fn keep(&self, descriptor: &Descriptor) -> Result<(), ImageError> {
+        if self.nameless()?.iter().any(|other| other.digest == descriptor.digest) {
+            return Ok(());
+        }
         self.change(|manifests| {
             if !manifests.iter().any(|other| other.digest == descriptor.digest) {
                 manifests.push(descriptor.clone());

@@ -33,6 +33,7 @@ mod archive;
 mod compress;
 mod content;
 pub(crate) mod dir;
+mod draft;
 pub(crate) mod entry;
 mod error;
 mod export;
@@ -50,6 +51,7 @@ mod writer;
 
 pub use active::Active;
 pub use compress::Compression;
+pub use draft::Draft;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;

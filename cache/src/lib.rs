@@ -21,6 +21,7 @@ mod scratch;
 pub mod stat;
 mod store;
 pub mod tree;
+mod volume;
 
 pub use blob::{BlobReadError, BlobWriteError, BlobWriter, Blobs};
 pub use check::{Damage, Report};
@@ -30,9 +31,12 @@ pub use fs::FsError;
 pub use gc::{BlobUsage, LayerUsage, Prune, PruneError, Pruned, RecordUsage, Usage, UsageError};
 pub use id::{BadLayerId, LayerId};
 pub use images::{Descriptor, Image, ImageError, Images};
-pub use layer::{Active, LayerWriter, Layers, Snapshot, View};
+pub use layer::{Active, Draft, LayerWriter, Layers, Snapshot, View};
 pub use lock::{ClaimError, KeyLock};
 pub use record::{Record, RecordedInput, Records, Resolution};
 pub use root::PlaceError;
 pub use scratch::{FolderWriter, Scratch};
 pub use store::{LogError, OpenError, SettleError, Store};
+pub use volume::{
+    NewVolume, Sharing, Taken, Volume, VolumeError, VolumeName, VolumeUsage, Volumes,
+};

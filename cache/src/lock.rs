@@ -5,8 +5,10 @@
 //! 1. the store (`lock`): shared while a store is open, exclusive to prune or repair
 //! 2. a key (`locks/key-<n>`): one process works on a cache key, others wait for its result;
 //!    `locks/claim` is held while one is looked for
-//! 3. the image index (`locks/index`): around reading, changing and replacing `index.json`
-//! 4. the record index: inside SQLite, for the length of one transaction
+//! 3. volumes (`volumes/*/lock`), those of one step in the order of their names: held while the step
+//!    runs, which works on one key and takes no other
+//! 4. the image index (`locks/index`): around reading, changing and replacing `index.json`
+//! 5. the record index: inside SQLite, for the length of one transaction
 //!
 //! A process works on several keys at once and waits for keys that others hold. That is no
 //! deadlock: a key is claimed when the inputs of its step are done, and whoever holds the key of a
@@ -103,6 +105,20 @@ impl FileLock {
             unlocked.map_err(|errno| FsError::new("unlock", &self.path, errno))?;
         }
         Ok(locked)
+    }
+
+    /// Takes the lock on a file that always stays; none if others are in the way.
+    pub(crate) fn try_lock(path: &Path, mode: Mode) -> Result<Option<FileLock>, FsError> {
+        let file = fs::open_lock(path)?;
+        let operation = match mode {
+            Mode::Shared => FlockOperation::NonBlockingLockShared,
+            Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        };
+        match flock(&file, operation) {
+            Ok(()) => Ok(Some(FileLock { file, path: path.to_owned(), end: End::Stays })),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+            Err(errno) => Err(FsError::new("lock", path, errno)),
+        }
     }
 
     /// Takes the lock on a file that is removed with it; none if somebody has it.

@@ -91,6 +91,24 @@ pub fn has_wildcards(text: &str) -> bool {
     false
 }
 
+/// A pattern that matches nothing but the path `text`.
+pub fn escaped(text: &str) -> String {
+    if !has_wildcards(text) {
+        return text.to_owned();
+    }
+    let mut pattern = String::new();
+    for char in text.chars() {
+        match char {
+            // In brackets they make it a pattern, so that what is escaped is taken as such.
+            '*' | '?' => pattern.extend(['[', char, ']']),
+            '[' => pattern.push_str(r"[\[]"),
+            '\\' => pattern.push_str(r"\\"),
+            _ => pattern.push(char),
+        }
+    }
+    pattern
+}
+
 /// Whether all of `name` matches `pattern`, for one comparison; [`Glob`] serves many.
 pub fn matches(pattern: &str, name: impl AsRef<[u8]>) -> Result<bool, BadPattern> {
     Ok(Glob::new(pattern)?.matches(name))

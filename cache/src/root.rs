@@ -82,6 +82,11 @@ impl Root {
         self.path.join("blobs").join("sha256")
     }
 
+    /// Volumes, a folder each.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.path.join("volumes")
+    }
+
     pub(crate) fn locks(&self) -> PathBuf {
         self.path.join("locks")
     }

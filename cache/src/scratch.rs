@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::fs::{self, FsError};
 use crate::layer::dir::DirWriter;
 use crate::layer::entry::shown;
-use crate::layer::{Entry, Kind, WriteError};
+use crate::layer::{Entry, Kind, Layers, WriteError};
+use crate::root::Root;
 use crate::store::Store;
 
 /// An empty folder of the store, for its owner only. Dropped, it is gone with all in it.
@@ -29,20 +30,22 @@ pub struct FolderWriter {
 impl Store {
     /// A new folder below `tmp/`.
     pub fn scratch(&self) -> Result<Scratch, FsError> {
-        let path = self.ground().temporary()?;
-        fs::create_dir(&path)?;
-        Ok(Scratch { path })
+        Scratch::new(self.ground())
     }
 
     /// A writer that makes the folder `name` of `scratch`.
     pub fn fill(&self, scratch: &Scratch, name: &str) -> Result<FolderWriter, FsError> {
-        let path = scratch.path.join(name);
-        let sink = DirWriter::create(&path, self.layers().rights())?;
-        Ok(FolderWriter { path, sink })
+        FolderWriter::new(scratch, name, self.layers())
     }
 }
 
 impl Scratch {
+    pub(crate) fn new(root: &Root) -> Result<Scratch, FsError> {
+        let path = root.temporary()?;
+        fs::create_dir(&path)?;
+        Ok(Scratch { path })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -57,6 +60,16 @@ impl Drop for Scratch {
 }
 
 impl FolderWriter {
+    pub(crate) fn new(
+        scratch: &Scratch,
+        name: &str,
+        layers: &Layers,
+    ) -> Result<FolderWriter, FsError> {
+        let path = scratch.path.join(name);
+        let sink = DirWriter::create(&path, layers.rights())?;
+        Ok(FolderWriter { path, sink })
+    }
+
     /// Adds one entry, in place of an earlier one at its path. `data` is needed for a file.
     pub fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError> {
         entry.check()?;

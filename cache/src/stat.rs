@@ -6,7 +6,7 @@
 //! remembered at all.
 //!
 //! On disk it is one file for each build context, read whole: a header, and one record of
-//! [`RECORD`] bytes for each inode, sorted, numbers big-endian so that bytes sort as numbers do.
+//! `RECORD` bytes for each inode, sorted, numbers big-endian so that bytes sort as numbers do.
 //! A damaged file is an empty cache. Two processes may use one file: the last one to save wins
 //! where they disagree, which costs the other a few reads next time.
 

@@ -11,6 +11,7 @@
 //! mounts/                  where layers are mounted
 //! locks/                   of keys, of owners
 //! logs/                    what steps wrote
+//! volumes/<digest>/        what steps share from build to build (`volume`); made when first needed
 //! git/<name>/              mirrors of git repositories, bare; can be fetched again
 //! stat/<name>              digests of the files of one build context (`stat`)
 //! ```
@@ -43,6 +44,7 @@ use crate::lock::{self, ClaimError, FileLock, KeyLock, Mode};
 use crate::record::Records;
 use crate::root::Root;
 use crate::stat::StatCache;
+use crate::volume::Volumes;
 
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,7 @@ struct Inner {
     images: Images,
     layers: Layers,
     records: Records,
+    volumes: Volumes,
 }
 
 /// Why a store could not be opened.
@@ -160,6 +163,11 @@ impl Store {
         &self.inner.records
     }
 
+    /// Directories that steps share from build to build.
+    pub fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
+    }
+
     /// What earlier builds found in the files of the build context at `context`, an absolute path
     /// without links.
     pub fn stat_cache(&self, context: &Path) -> Result<StatCache, FsError> {
@@ -224,10 +232,12 @@ impl Store {
 
 impl Inner {
     fn new(root: Arc<Root>) -> Inner {
+        let layers = Layers::new(root.clone());
         Inner {
+            volumes: Volumes::new(root.clone(), layers.clone()),
             blobs: Blobs::new(root.clone()),
             images: Images::new(root.clone()),
-            layers: Layers::new(root.clone()),
+            layers,
             records: Records::new(root.clone()),
             root,
         }
@@ -285,6 +295,7 @@ fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     let files = ["version", "lock", "oci-layout", "index.json"];
     let ours = |name: &str| {
         FOLDERS.contains(&name)
+            || name == "volumes"
             || name == "git"
             || files.contains(&name)
             || name.starts_with("records.db")

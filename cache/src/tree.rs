@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -131,6 +132,13 @@ impl Tree {
         Ok(Tree { shared: Arc::new(shared) })
     }
 
+    /// Whether the filter leaves a path out, be there such a file or not. The path is relative to the
+    /// root.
+    pub fn hides(&self, path: &[u8]) -> bool {
+        let verdict = self.shared.filter.as_ref().map(|filter| filter.verdict(path));
+        matches!(verdict, Some(Verdict::Excluded { .. }))
+    }
+
     /// The directory, as it was given.
     pub fn path(&self) -> &Path {
         &self.shared.root.path
@@ -163,6 +171,18 @@ impl Tree {
             _ => Xattrs::new(),
         };
         Ok(Some(Found { path: path.to_vec(), node, xattrs }))
+    }
+
+    /// Opens what `path` leads to, links followed inside the root, to be mounted elsewhere: nothing
+    /// can be read from the descriptor.
+    pub fn locate(&self, path: &[u8]) -> Result<OwnedFd, SelectError> {
+        match self.resolve(path)? {
+            Resolved::At { path, .. } => {
+                let found = self.shared.root.handle(&path);
+                found.map_err(|error| self.io("open", &path, error))
+            }
+            Resolved::Absent(absence) => Err(self.missing(path, &absence)),
+        }
     }
 
     /// Opens the regular file that `path` leads to, links followed inside the root; none if there

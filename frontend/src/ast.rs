@@ -4,11 +4,13 @@
 //! quotes and variables exactly as written, together with the place they come from, so that
 //! expansion can point at it.
 
+mod mount;
 mod text;
 
 use std::time::Duration;
 
 use crate::source::{Span, Spanned};
+pub use mount::{MountKey, MountOption, OptionList};
 pub use text::{Text, TextBuilder};
 
 /// A parsed Dockerfile.
@@ -119,6 +121,8 @@ pub struct Base {
     pub platform: Option<Text>,
     /// The image or the earlier stage.
     pub image: Text,
+    /// The `AS` as typed, where there is a name.
+    pub r#as: Option<Text>,
     /// The stage's name as typed; names are compared without regard to case.
     pub name: Option<Text>,
 }
@@ -171,8 +175,8 @@ pub enum Command {
 /// `RUN [flags] command`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The values of `--mount`, comma separated options not yet taken apart.
-    pub mounts: Vec<Text>,
+    /// The `--mount` flags in order.
+    pub mounts: Vec<OptionList>,
     /// `--network`
     pub network: Option<Spanned<RunNetwork>>,
     /// `--security`

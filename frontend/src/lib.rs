@@ -2,6 +2,7 @@
 //!
 //! [`parser::parse`] reads a file, [`stage::stages`] finds its stages and says which images have to
 //! be looked up, and [`lower::lower`] makes ops and an image config of what the target needs.
+//! [`lint::lint`] finds what works but is better written otherwise;
 #![forbid(unsafe_code)]
 
 pub mod address;
@@ -11,10 +12,14 @@ pub mod diagnostic;
 pub mod expand;
 pub mod ignore;
 mod lexer;
+pub mod lint;
 pub mod lower;
 pub mod options;
+pub mod outline;
 pub mod parser;
+mod replay;
 mod scope;
+pub mod size;
 pub mod source;
 pub mod stage;
 

@@ -10,6 +10,7 @@ mod copy;
 mod environment;
 mod expose;
 mod gotext;
+pub(crate) mod mount;
 mod path;
 mod remote;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_solver::op::{Network, Platform};
+use rbuild_solver::op::{Network, Platform, Resources};
 
 /// Everything besides the Dockerfile that stages and lowering are decided by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// The network of `RUN` steps that do not say.
     pub network: Network,
+    /// What steps can use of the machine.
+    pub resources: Resources,
     /// Run every step even if it is cached.
     pub no_cache: bool,
     /// Proxy variables, which steps see and no key does.

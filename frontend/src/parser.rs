@@ -11,6 +11,7 @@ mod from;
 mod healthcheck;
 mod json;
 mod keyword;
+pub(crate) mod mount;
 mod onbuild;
 mod order;
 mod pairs;

@@ -33,6 +33,9 @@ pub struct StageGraph {
     pub(crate) declared: BTreeSet<String>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) target: usize,
+    /// The stages that are wanted, with everything they need: the target and what is built besides
+    /// it, or all of them.
+    pub(crate) wanted: Vec<usize>,
     /// What is built besides the target.
     pub(crate) also: Vec<usize>,
     contexts: BTreeMap<String, NamedContext>,
@@ -100,6 +103,17 @@ pub fn stages(
     source: &Source,
     options: &Options,
 ) -> Result<StageGraph, Vec<Diagnostic>> {
+    let (graph, diagnostics) = stages_with_errors(ast, source, options);
+    if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
+}
+
+/// The same for a file that need not be built: with what is wrong come the stages as far as they can
+/// be told, none of them wanted.
+pub fn stages_with_errors(
+    ast: &Ast,
+    source: &Source,
+    options: &Options,
+) -> (StageGraph, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     diagnostics.extend(unsupported::syntax(ast.directives.syntax.as_ref(), options));
     let is_from = |instruction: &&Instruction| matches!(instruction.kind, Kind::From(_));
@@ -119,6 +133,7 @@ pub fn stages(
         declared: globals.declared,
         stages: Vec::new(),
         target: 0,
+        wanted: Vec::new(),
         also: Vec::new(),
         contexts: options.contexts.clone(),
         platform: options.platform.clone(),
@@ -140,23 +155,41 @@ pub fn stages(
         }
     }
     match graph.find_target(options.target.as_deref()) {
-        Ok(target) => graph.target = target,
+        Ok(target) => (graph.target, graph.wanted) = (target, vec![target]),
         Err(diagnostic) => diagnostics.push(*diagnostic),
     }
     for name in &options.also {
         match graph.find_target(Some(name)) {
-            Ok(stage) => graph.also.push(stage),
+            Ok(stage) => {
+                graph.also.push(stage);
+                graph.wanted.push(stage);
+            }
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
-    if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
+    if !diagnostics.is_empty() {
+        graph.wanted.clear();
+    }
+    (graph, diagnostics)
 }
 
 impl StageGraph {
+    /// The same with all stages wanted, not only the target: for looking at a file as a whole.
+    pub fn with_all_stages(mut self) -> StageGraph {
+        self.wanted = (0..self.stages.len()).collect();
+        self
+    }
+
     /// What still has to be looked up before [`crate::lower::lower`] can work. Empty when nothing
     /// is missing; until then there can be more than is named now.
     pub fn bases(&self, known: &Bases) -> Result<Vec<BaseRequest>, Vec<Diagnostic>> {
         Ok(self.reach(known)?.missing)
+    }
+
+    /// The same for a file that need not be built, with what is wrong.
+    pub fn bases_with_errors(&self, known: &Bases) -> (Vec<BaseRequest>, Vec<Diagnostic>) {
+        let (reach, diagnostics) = self.reach_with_errors(known);
+        (reach.missing, diagnostics)
     }
 
     /// The platform that a stage is built for: that of its base where the base is a stage.

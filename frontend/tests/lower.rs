@@ -10,6 +10,8 @@
 mod any;
 #[path = "lower/dump.rs"]
 mod dump;
+#[path = "lower/mounts.rs"]
+mod mounts;
 #[path = "lower/support.rs"]
 mod support;
 #[path = "lower/vectors.rs"]

@@ -6,8 +6,9 @@
 //! | definition key | op digest, and for each edge: the definition key of the input and the selector; for a context its content | first, for every vertex; costs nothing but a stat of the context |
 //! | content key | op digest, and for each edge the content that the op can see | when the definition key misses and an equal op was run before |
 //!
-//! Proxies, titles and slots enter none of them; the type system keeps them out: they are skipped
-//! when an op is serialised.
+//! Proxies, names and sharing of cache mounts, titles and slots enter none of them; the type system
+//! keeps them out: they are skipped when an op is serialised. Values of secrets are not even known
+//! here.
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ use rbuild_cache::tree::Selector;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Vertex;
-use crate::op::{ExecOp, GitOp, Op};
+use crate::op::{ExecOp, Op};
 
 /// A definition key or a content key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +48,13 @@ pub enum InputKey {
 /// Bumped when the same op would make other bytes, or keys are made differently.
 const VERSION: &[u8] = b"rbuild key 1\0";
 
+impl Part {
+    /// How a person is told that this part differs.
+    pub fn change(&self) -> String {
+        format!("{} changed", self.name)
+    }
+}
+
 impl Op {
     /// The digest of this op's fields.
     pub fn digest(&self) -> OpDigest {
@@ -55,23 +63,6 @@ impl Op {
         // Writing plain data into a hasher cannot fail.
         let _ = serde_json::to_writer(&mut hasher, self);
         OpDigest(*hasher.finalize().as_bytes())
-    }
-
-    /// The fields that no key sees, and that still make two vertices of one graph different.
-    pub(crate) fn unkeyed(&self) -> Vec<&str> {
-        match self {
-            Op::Exec(exec) => {
-                exec.unkeyed_env.iter().flat_map(|(name, value)| [&**name, &**value]).collect()
-            }
-            Op::Http(http) => vec![&http.url],
-            Op::Git(git) => {
-                let GitOp { remote, reference, checksum, .. } = git;
-                let [reference, checksum] =
-                    [reference, checksum].map(|part| part.as_deref().unwrap_or_default());
-                vec![remote, reference, checksum]
-            }
-            Op::Image(_) | Op::Context(_) | Op::Copy(_) | Op::MakeDir(_) => Vec::new(),
-        }
     }
 }
 
@@ -146,7 +137,12 @@ fn exec_parts(exec: &ExecOp) -> Vec<Part> {
     parts.push(part("working directory", &exec.cwd));
     parts.push(part("user", &exec.user));
     parts.push(part("network", &exec.network));
-    parts.push(part("mounts", &exec.mounts));
+    parts.push(part("security", &exec.security));
+    let mounts = exec.mounts.iter();
+    parts.extend(mounts.map(|mount| part(&format!("mount at `{}`", mount.target), &mount.kind)));
+    parts.push(part("secrets", &exec.secrets));
+    parts.push(part("devices", &exec.devices));
+    parts.push(part("resources", &exec.resources));
     parts.push(part("platform", &exec.platform));
     parts
 }

@@ -4,8 +4,12 @@
 //! fields and equal inputs are the same work, which is what makes keys out of them. How an op is
 //! carried out is the worker's business.
 
+pub mod mount;
+
 use rbuild_cache::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use mount::{Device, Mount, SecretVariable};
 
 /// A platform as OCI writes it: `linux/arm64/v8` is os, architecture and variant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -169,8 +173,16 @@ pub struct ExecOp {
     pub hostname: String,
     /// Which network the process sees.
     pub network: Network,
+    /// What the process may do.
+    pub security: Security,
     /// Further trees and files, mounted for the process only, in the order they are mounted.
     pub mounts: Vec<Mount>,
+    /// Variables with secrets.
+    pub secrets: Vec<SecretVariable>,
+    /// Devices of the machine.
+    pub devices: Vec<Device>,
+    /// What it can use of the machine.
+    pub resources: Resources,
     /// The platform whose binaries these are.
     pub platform: Platform,
 }
@@ -186,25 +198,33 @@ pub enum Network {
     None,
 }
 
-/// A tree or file that is there for one process and leaves no trace in the layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mount {
-    /// Where, absolute inside the root.
-    pub target: String,
-    /// What.
-    pub kind: MountKind,
+/// What a process may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Security {
+    /// What a build's programs need, and no more.
+    Confined,
+    /// Everything that root can do, the kernel's settings included. The user has to allow it.
+    Insecure,
 }
 
-/// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum MountKind {
-    /// A file with these bytes, read-only: a heredoc that is a script.
-    File {
-        /// The bytes.
-        data: Vec<u8>,
-        /// Its permission bits.
-        mode: u32,
-    },
+/// What a process can use of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// The size of `/dev/shm` in bytes; none for 64 MiB.
+    pub shm_size: Option<u64>,
+    /// In the order given; of several for one resource the last counts.
+    pub ulimits: Vec<Ulimit>,
+}
+
+/// A resource limit (`setrlimit(2)`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// `nofile`, `nproc`, ..: the name as `ulimit` of docker has it.
+    pub name: String,
+    /// What counts now; none for no limit.
+    pub soft: Option<u64>,
+    /// What it can be raised to; none for no limit.
+    pub hard: Option<u64>,
 }
 
 /// Files from inputs (or given inline) onto a tree. Makes one layer.

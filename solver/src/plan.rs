@@ -53,7 +53,7 @@ pub enum MissReason {
     Asked,
     /// This step of this file was never built in this store.
     New,
-    /// These parts of the key differ from the last time.
+    /// What differs from the last time: `command changed`.
     Changed(Vec<String>),
     /// The key is the one of the last time, and its result is no longer there.
     Gone,
@@ -148,7 +148,8 @@ fn decision<W: Worker>(vertex: &Vertex, step: &Step<W::Output>, worker: &W) -> D
         Some(output) => Decision::Hit(output),
         None => {
             let last = worker.last_parts(&vertex.origin.slot);
-            Decision::Run(MissReason::between(last.as_deref(), &step.parts))
+            let reason = MissReason::between(last.as_deref(), &step.parts);
+            Decision::Run(reason.with_files(vertex, &step.parts, worker))
         }
     }
 }
@@ -176,11 +177,28 @@ impl MissReason {
     pub fn between(last: Option<&[Part]>, now: &[Part]) -> MissReason {
         let Some(last) = last else { return MissReason::New };
         let mut changed: Vec<String> =
-            now.iter().filter(|part| !last.contains(part)).map(|part| part.name.clone()).collect();
+            now.iter().filter(|part| !last.contains(part)).map(Part::change).collect();
         let removed = last.iter().filter(|old| !now.iter().any(|new| new.name == old.name));
-        changed.extend(removed.map(|old| old.name.clone()));
+        changed.extend(removed.map(|old| format!("{} is gone", old.name)));
         changed.dedup();
         if changed.is_empty() { MissReason::Gone } else { MissReason::Changed(changed) }
+    }
+
+    /// Names the file where all that is known so far is that the files of an input changed. The
+    /// parts of the inputs are the last ones of a key, one for each.
+    fn with_files<W: Worker>(mut self, vertex: &Vertex, parts: &[Part], worker: &W) -> MissReason {
+        if let MissReason::Changed(changed) = &mut self {
+            let inputs = parts.len() - vertex.inputs.len();
+            for (input, part) in parts[inputs..].iter().enumerate() {
+                let place = changed.iter().position(|change| *change == part.change());
+                if let Some(place) = place
+                    && let Some(files) = worker.changed_files(vertex, input)
+                {
+                    changed[place] = files;
+                }
+            }
+        }
+        self
     }
 }
 
@@ -190,7 +208,7 @@ impl fmt::Display for MissReason {
             MissReason::Asked => f.write_str("cache not used, as asked"),
             MissReason::New => f.write_str("not built before"),
             MissReason::Gone => f.write_str("its cached result is no longer in the store"),
-            MissReason::Changed(parts) => write!(f, "{} changed", parts.join(", ")),
+            MissReason::Changed(parts) => f.write_str(&parts.join(", ")),
         }
     }
 }

@@ -44,6 +44,10 @@ pub trait Worker: Sync {
     /// The key parts of the last record in this slot: what a miss is compared with.
     fn last_parts(&self, slot: &str) -> Option<Vec<Part>>;
 
+    /// What is different about the files that this input picks of a context, compared with the
+    /// last record in the vertex's slot: `src/main.c changed`.
+    fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String>;
+
     /// Waits until no other process works on `key`, and keeps others from starting.
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<Self::Claim, Self::Error>;
 

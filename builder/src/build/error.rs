@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use rbuild_frontend::diagnostic::{self, Diagnostic};
 use rbuild_frontend::source::Source;
-use rbuild_frontend::stage::BaseRequest;
+use rbuild_frontend::stage::{BaseRequest, StageGraph};
 use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::solve::SolveError;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, causes, nearest_command};
 use crate::exit::Exit;
 use crate::export::{AssembleError, FilesError, LayoutError};
 use crate::progress;
@@ -57,9 +57,6 @@ pub enum BuildError {
     /// A file of settings.
     #[error(transparent)]
     Config(#[from] crate::registry::config::ConfigError),
-    /// The sandbox could not be started.
-    #[error(transparent)]
-    Sandbox(#[from] crate::sandbox::SandboxError),
     /// A file that was asked for could not be written.
     #[error("cannot write `{}`", path.display())]
     File {
@@ -86,11 +83,13 @@ impl BuildError {
     }
 
     /// A base that could not be resolved.
-    pub fn base(request: &BaseRequest, error: ImagesError, source: &Source) -> BuildError {
-        let message = format!("cannot use `{}` as a base: {error}", request.reference);
-        let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
-        diagnostic.notes.extend(causes(&error));
-        diagnostic.help = error.help();
+    pub fn base(
+        request: &BaseRequest,
+        error: ImagesError,
+        graph: &StageGraph,
+        source: &Source,
+    ) -> BuildError {
+        let diagnostic = of_base(request, &error, graph);
         BuildError::Reported { report: render(&[diagnostic], source), exit: error.exit() }
     }
 
@@ -105,8 +104,10 @@ impl BuildError {
         let exit = error.exit();
         let span = origin.span.clone().unwrap_or_default();
         let mut diagnostic = Diagnostic::error("step", span, message);
-        diagnostic.notes.extend(causes(&error));
-        diagnostic.help = error.help();
+        diagnostic
+            .notes
+            .extend(causes(&error).into_iter().map(|cause| format!("because: {cause}")));
+        diagnostic.help = error.help().or_else(|| outside_help(&error, &origin.title));
         let mut report = render(&[diagnostic], source);
         if let WorkError::Exited { log, tail, .. } = error {
             report.push_str(&output(log, &tail));
@@ -130,13 +131,40 @@ impl BuildError {
             BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
             BuildError::Context(ref error) => match &**error {
                 ContextError::Remote(error) => Failure::new(error.exit(), error, error.help()),
-                error => Failure::new(Exit::Build, error, None),
+                error => Failure::new(Exit::Build, error, context_help(error)),
             },
             BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
             BuildError::Remote(ref error) => Failure::new(error.exit(), error, error.help()),
             ref error => Failure::new(Exit::Machine, error, None),
         }
     }
+}
+
+/// What is wrong with a base. It may be a stage's name that is mistyped.
+pub fn of_base(request: &BaseRequest, error: &ImagesError, graph: &StageGraph) -> Diagnostic {
+    let message = format!("cannot use `{}` as a base: {error}", request.reference);
+    let mut diagnostic = Diagnostic::error("base", request.span.clone(), message);
+    let causes = causes(error).into_iter().map(|cause| format!("because: {cause}"));
+    diagnostic.notes.extend(causes);
+    diagnostic.help = graph.meant_stage(&request.reference, &request.span).or_else(|| error.help());
+    diagnostic
+}
+
+/// A word that is no folder may have been meant as a subcommand.
+fn context_help(error: &ContextError) -> Option<String> {
+    let ContextError::Root { path, .. } = error else { return None };
+    let command = nearest_command(path.to_str()?)?;
+    Some(format!("did you mean `rbuild {command}`?"))
+}
+
+/// A source with `..` is looked for in the context all the same: there is no way out of it.
+fn outside_help(error: &WorkError, title: &str) -> Option<String> {
+    let outside = matches!(error, WorkError::Select(_)) && title.contains("..");
+    outside.then(|| {
+        "`..` stops at the root of the build context: what is outside cannot be copied. Build \
+         with a folder further up as the context, and name the Dockerfile with `-f`"
+            .to_owned()
+    })
 }
 
 /// The last lines of a step, and where the others are.
@@ -150,16 +178,6 @@ fn output(log: Option<PathBuf>, tail: &[String]) -> String {
         text.push_str(&format!("\nwhole output: {}\n", log.display()));
     }
     text
-}
-
-fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push(format!("because: {error}"));
-        cause = error.source();
-    }
-    causes
 }
 
 /// Diagnostics as they are shown on standard error.

@@ -10,7 +10,9 @@ use rbuild_frontend::Options as FrontendOptions;
 use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
+use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
+use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
 use crate::options::{BuildOptions, NamedContexts, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -75,9 +77,18 @@ pub struct Args {
     /// Add a line to the /etc/hosts of steps
     #[arg(long, value_name = "HOST:IP")]
     add_host: Vec<String>,
+    #[command(flatten)]
+    steps: StepArgs,
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Look at the Dockerfile instead of building it: `check`, `outline` or `targets`, and
+    /// `,format=json`
+    #[arg(long, value_name = "METHOD", default_value = "build")]
+    call: String,
+    /// Check the Dockerfile instead of building it, as `--call=check` does
+    #[arg(long, conflicts_with = "call")]
+    check: bool,
     /// How progress is shown
     #[arg(long, value_name = "MODE", default_value = "auto", env = "BUILDKIT_PROGRESS")]
     progress: Mode,
@@ -105,7 +116,11 @@ pub enum NetworkMode {
 
 /// Builds, and prints the image's id where it is asked for.
 pub fn main(args: Args) -> Result<Exit, Failure> {
+    let call = if args.check { Some(Call::check()) } else { Call::parse(&args.call)? };
     let options = args.resolve()?;
+    if let Some(call) = call {
+        return call::main(&call, &options);
+    }
     let session = Session::open()?;
     let progress = Progress::new(options.progress);
     session.notices().for_each(|notice| progress.notice(&notice));
@@ -141,6 +156,7 @@ impl Args {
             build_platform: host_platform(),
             labels: labels(&self.label)?,
             network: self.network.into(),
+            resources: self.steps.resources()?,
             no_cache: self.no_cache,
             hostname: HOSTNAME.to_owned(),
         };
@@ -151,6 +167,9 @@ impl Args {
             tags,
             outputs,
             frontend,
+            secrets: self.steps.secrets()?,
+            agents: self.steps.agents()?,
+            allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },
             jobs: self.jobs,

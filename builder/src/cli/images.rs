@@ -220,7 +220,7 @@ fn age(created: Option<&str>) -> String {
     let Some(span) = since else { return "unknown".to_owned() };
     let hours = span.get_hours();
     match (hours, span.get_minutes(), span.get_seconds()) {
-        (0, 0, seconds) => plural(i64::from(seconds.max(0)), "second"),
+        (0, 0, seconds) => plural(seconds.max(0), "second"),
         (0, minutes, _) => plural(minutes, "minute"),
         (..48, ..) => plural(i64::from(hours), "hour"),
         (..1440, ..) => plural(i64::from(hours / 24), "day"),

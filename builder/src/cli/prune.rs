@@ -51,10 +51,11 @@ pub fn prune(args: &PruneArgs) -> Result<Exit, Failure> {
         Failure::new(exit, &error, None)
     })?;
     print(&format!(
-        "removed {} results, {} layers, {} blobs\nfreed {}, the store takes {}\n",
+        "removed {} results, {} layers, {} blobs, {} cache mounts\nfreed {}, the store takes {}\n",
         pruned.records,
         pruned.layers,
         pruned.blobs,
+        pruned.volumes,
         size(pruned.freed),
         size(pruned.left),
     ));
@@ -91,6 +92,13 @@ pub fn du(args: &DuArgs) -> Result<Exit, Failure> {
         let what = record.slot.clone();
         rows.push(row("result", record.size, record.used, record.held, took, what));
     }
+    for volume in &usage.volumes {
+        let what = match volume.name.namespace.as_str() {
+            "" => volume.name.id.clone(),
+            namespace => format!("{namespace}/{}", volume.name.id),
+        };
+        rows.push(row("cache mount", volume.size, volume.used, false, String::new(), what));
+    }
     if args.verbose {
         for layer in &usage.layers {
             let what = layer.id.to_string();
@@ -103,7 +111,8 @@ pub fn du(args: &DuArgs) -> Result<Exit, Failure> {
     }
     let reclaimable = usage.layers.iter().filter(|layer| !layer.held).map(|layer| layer.size);
     let blobs = usage.blobs.iter().filter(|blob| !blob.held).map(|blob| blob.size);
-    let reclaimable: u64 = reclaimable.chain(blobs).sum();
+    let volumes = usage.volumes.iter().map(|volume| volume.size);
+    let reclaimable: u64 = reclaimable.chain(blobs).chain(volumes).sum();
     print(&table(&["KIND", "SIZE", "LAST USED", "IN IMAGE", "TOOK", "WHAT"], &rows));
     print(&format!("\nreclaimable: {}\ntotal:       {}\n", size(reclaimable), size(usage.total())));
     Ok(Exit::Success)

@@ -1,8 +1,9 @@
 //! `rbuild run`: a command in a stored image, in the foreground, to try what was built.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use rbuild_frontend::config::Runtime;
+use rbuild_solver::op::{Resources, Security};
 
 use super::build::NetworkMode;
 use super::images::failure;
@@ -10,7 +11,7 @@ use super::session::{Failure, Session};
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress};
 use crate::sandbox::{
-    self, Access, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
+    self, Access, Entitlement, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
 };
 use crate::source::images::{Images, ImagesError};
 use crate::source::stored;
@@ -78,8 +79,13 @@ fn run(args: Args) -> Result<Exit, Failure> {
         work: active.work.clone(),
     };
     let spec = args.spec(&image.config.config, root)?;
-    let sandbox = Sandbox::start(&session.isolation).map_err(not_started)?;
-    let ended = sandbox.run(&spec, &mut |_| {}, &session.cancel).map_err(not_started)?;
+    let sandbox = Sandbox::new(&session.isolation, vec![Entitlement::HostNetwork]);
+    // Only a terminal's output comes this way: other streams are lent to the command.
+    let mut show = |bytes: &[u8]| {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    };
+    let ended = sandbox.run(&spec, &mut show, &session.cancel).map_err(not_started)?;
     Ok(Exit::Step(match ended {
         sandbox::Exit::Code(code) => u8::try_from(code).unwrap_or(NOT_RUN),
         sandbox::Exit::Signal(signal) => 128 + u8::try_from(signal).unwrap_or_default(),
@@ -97,6 +103,8 @@ impl Args {
             user: self.user.clone().unwrap_or_else(|| runtime.user.clone()),
             hostname: self.hostname.clone(),
             network: self.network.into(),
+            security: Security::Confined,
+            resources: Resources::default(),
             extra_hosts: Vec::new(),
             mounts: self.volume.iter().map(|text| volume(text)).collect::<Result<_, _>>()?,
             stdio: self.stdio()?,

@@ -109,6 +109,22 @@ async fn watch_signals(cancel: Cancel) {
     }
 }
 
+/// What an error says was behind it, as far as it does not say so itself.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            causes.push(text.clone());
+        }
+        said = text;
+        cause = error.source();
+    }
+    causes
+}
+
 impl From<crate::registry::config::ConfigError> for Failure {
     fn from(error: crate::registry::config::ConfigError) -> Failure {
         Failure::new(Exit::Usage, &error, None)
@@ -118,12 +134,9 @@ impl From<crate::registry::config::ConfigError> for Failure {
 impl Failure {
     /// An error, what caused it, and what to do.
     pub fn new(exit: Exit, error: &dyn Error, help: Option<String>) -> Failure {
-        let mut report = String::new();
-        let _ = writeln!(report, "error: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = writeln!(report, "  because: {error}");
-            cause = error.source();
+        let mut report = format!("error: {error}\n");
+        for cause in causes(error) {
+            let _ = writeln!(report, "  because: {cause}");
         }
         if let Some(help) = help {
             let _ = writeln!(report, "help: {help}");

@@ -1,5 +1,6 @@
 //! From root with everything to the image's user with Docker's fourteen capabilities.
 
+use rbuild_solver::op::Security;
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -53,9 +54,13 @@ pub fn become_user(user: &User, ids: Ids) -> Result<(), Failure> {
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| unmapped(user, e, "user"))
 }
 
-/// Leaves exactly the defaults to root and nothing to others, and nothing to inherit.
-pub fn keep_defaults(user: &User) -> Result<(), Errno> {
-    let kept = if user.uid == 0 { DEFAULT } else { CapabilitySet::empty() };
+/// Leaves to root what is its due and nothing to others, and nothing to inherit.
+pub fn keep(security: Security, user: &User) -> Result<(), Errno> {
+    let kept = match (user.uid, security) {
+        (0, Security::Confined) => DEFAULT,
+        (0, Security::Insecure) => rustix::thread::capabilities(None)?.permitted,
+        _ => CapabilitySet::empty(),
+    };
     let sets =
         CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets)?;

@@ -6,6 +6,8 @@
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::spec::Entitlement;
+
 /// Why a step could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -20,6 +22,9 @@ pub enum SandboxError {
     /// The server is gone: it was killed, or it crashed.
     #[error("the sandbox server ended unexpectedly")]
     ServerGone,
+    /// It may not have what it asks for.
+    #[error("the step needs `{}`, which is not allowed", .0.name())]
+    NotAllowed(Entitlement),
     /// The caller cancelled the step.
     #[error("cancelled")]
     Cancelled,
@@ -33,6 +38,12 @@ impl SandboxError {
     pub fn help(&self) -> Option<&str> {
         match self {
             SandboxError::Step(failure) => failure.help(),
+            SandboxError::NotAllowed(Entitlement::HostNetwork) => {
+                Some("if this build may use the host's network, say `--allow network.host`")
+            }
+            SandboxError::NotAllowed(Entitlement::Insecure) => {
+                Some("if you trust this build as you trust root, say `--allow security.insecure`")
+            }
             _ => None,
         }
     }

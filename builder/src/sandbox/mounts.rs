@@ -130,9 +130,9 @@ pub fn mount_all(
     report: &OwnedFd,
 ) -> Result<(), Failure> {
     let place = Place { root: root.as_fd(), report };
-    system::mount_proc(&place, stage)?;
+    system::mount_proc(&place, stage, request.security)?;
     system::mount_dev(&place, stage, request)?;
-    system::mount_sys(&place, stage)?;
+    system::mount_sys(&place, stage, request.security)?;
     for name in ["hosts", "resolv.conf"] {
         let read_only = INERT | MountAttrFlags::MOUNT_ATTR_RDONLY;
         let target = format!("/etc/{name}");

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rbuild_solver::op::Network;
+use rbuild_solver::op::{Network, Resources, Security};
 
 /// One process to run.
 #[derive(Debug, Clone)]
@@ -25,12 +25,47 @@ pub struct Spec {
     pub hostname: String,
     /// Which network it sees.
     pub network: Network,
+    /// What it may do.
+    pub security: Security,
+    /// What it can use of the machine.
+    pub resources: Resources,
     /// Names that `/etc/hosts` adds: host name and address.
     pub extra_hosts: Vec<(String, String)>,
     /// Further trees and files, mounted in this order.
     pub mounts: Vec<Mount>,
     /// Where its input comes from and its output goes.
     pub stdio: Stdio,
+}
+
+/// What a process gets only if the user allows it, whoever asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entitlement {
+    /// The host's network.
+    HostNetwork,
+    /// Everything that root can do.
+    Insecure,
+}
+
+impl Entitlement {
+    /// Those that there are.
+    pub const ALL: [Entitlement; 2] = [Entitlement::HostNetwork, Entitlement::Insecure];
+
+    /// The name by which it is allowed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Entitlement::HostNetwork => "network.host",
+            Entitlement::Insecure => "security.insecure",
+        }
+    }
+}
+
+impl Spec {
+    /// What this process has to be allowed.
+    pub fn needs(&self) -> Vec<Entitlement> {
+        let network = (self.network == Network::Host).then_some(Entitlement::HostNetwork);
+        let security = (self.security == Security::Insecure).then_some(Entitlement::Insecure);
+        network.into_iter().chain(security).collect()
+    }
 }
 
 /// The root file system of a process.
@@ -46,7 +81,7 @@ pub enum Root {
         work: PathBuf,
     },
     /// A tree as it is. Mount points that are missing in it are made, and removed afterwards.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no step runs on a tree that it shares"))]
     Tree {
         /// The tree.
         source: Source,
@@ -61,7 +96,6 @@ pub enum Source {
     /// By a path that the caller trusts.
     Path(PathBuf),
     /// By a descriptor; `O_PATH` is enough. The right form for paths that an image chose.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
     Fd(Arc<OwnedFd>),
 }
 
@@ -94,7 +128,6 @@ pub enum MountKind {
         access: Access,
     },
     /// An empty directory in memory.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the mounts of RUN --mount"))]
     Tmpfs {
         /// Its size in bytes; none for the kernel's default.
         size: Option<u64>,
@@ -121,7 +154,7 @@ pub enum Stdio {
     Inherit,
     /// No input; standard output and error of this process.
     Output,
-    /// A terminal of its own, joined to the one of this process.
+    /// A terminal of its own: what is typed at this process's goes in, its output to the caller.
     Terminal,
 }
 

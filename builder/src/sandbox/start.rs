@@ -1,23 +1,26 @@
-//! The server's life as the builder sees it: started at the first step, ended with the last user.
+//! The sandbox as the builder sees it: a server that is started with the first step, and what the
+//! steps of a build share.
 
 use std::fs::File;
 use std::io::{Seek, copy};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rbuild_solver::op;
 use rbuild_solver::worker::Cancel;
 use rustix::fs::{CWD, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+use rustix::net::Shutdown;
 
 use super::enter::Isolation;
 use super::error::{Failure, SandboxError};
-use super::run::{Network, Parcel};
+use super::parcel::Parcel;
+use super::run::Network;
 use super::server;
-use super::spec::{Exit, Spec};
+use super::spec::{Entitlement, Exit, Spec};
 use super::sys::{self, Depth};
 use super::wire::{self, Privilege};
 
@@ -33,11 +36,12 @@ pub fn init_hook() {
 }
 
 /// Runs processes in sandboxes. One for a build; its methods may be called from several threads.
+/// The server is started with the first process: a build that runs none does without.
 #[derive(Debug)]
 pub struct Sandbox {
-    control: Option<OwnedFd>,
-    server: Child,
     privilege: Privilege,
+    server: Mutex<Option<Arc<Server>>>,
+    allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
     notices: Mutex<Vec<String>>,
 }
@@ -53,27 +57,15 @@ enum Networks {
 }
 
 impl Sandbox {
-    /// Starts the server. The process must have entered its isolation before.
-    pub fn start(isolation: &Isolation) -> Result<Sandbox, SandboxError> {
-        let failed = |doing: &str, source: std::io::Error| SandboxError::Server {
-            doing: doing.into(),
-            source,
-        };
-        let (ours, theirs) =
-            wire::pair().map_err(|errno| failed("make a socket for the sandbox", errno.into()))?;
-        let program = own_program().map_err(|e| failed("make a safe copy of this program", e))?;
-        let server = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
-            .arg0(SERVER)
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .stdin(theirs)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| failed("start the sandbox server", error))?;
-        let privilege = Privilege { rootless: isolation.rootless, ids: isolation.ids };
-        let networks = Mutex::new(Networks::Own(Vec::new()));
-        let notices = Mutex::default();
-        Ok(Sandbox { control: Some(ours), server, privilege, networks, notices })
+    /// For a process that has entered its isolation. No step gets more than `allowed`.
+    pub fn new(isolation: &Isolation, allowed: Vec<Entitlement>) -> Sandbox {
+        Sandbox {
+            privilege: Privilege { rootless: isolation.rootless, ids: isolation.ids },
+            server: Mutex::new(None),
+            allowed,
+            networks: Mutex::new(Networks::Own(Vec::new())),
+            notices: Mutex::default(),
+        }
     }
 
     /// Runs one process to its end and passes its output on as it comes. Nothing of it is left
@@ -86,21 +78,28 @@ impl Sandbox {
         output: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, SandboxError> {
-        let control = self.control.as_ref().ok_or(SandboxError::ServerGone)?;
-        let network = self.take_network(spec, control)?;
+        if let Some(missing) = spec.needs().into_iter().find(|it| !self.allowed.contains(it)) {
+            return Err(SandboxError::NotAllowed(missing));
+        }
+        let server = self.server()?;
+        let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
         let parcel = Parcel::pack(spec, joined, self.privilege)?;
-        let result = parcel.send(control.as_fd())?.wait(output, cancel);
+        let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);
         result
     }
 
+    fn server(&self) -> Result<Arc<Server>, SandboxError> {
+        let mut server = lock(&self.server);
+        match &*server {
+            Some(server) => Ok(Arc::clone(server)),
+            None => Ok(Arc::clone(server.insert(Arc::new(Server::start()?)))),
+        }
+    }
+
     /// A network that no other step uses; none for the host's, or for an empty one.
-    fn take_network(
-        &self,
-        spec: &Spec,
-        control: &OwnedFd,
-    ) -> Result<Option<Network>, SandboxError> {
+    fn take_network(&self, spec: &Spec, server: &Server) -> Result<Option<Network>, SandboxError> {
         if spec.network != op::Network::Default {
             return Ok(None);
         }
@@ -112,7 +111,7 @@ impl Sandbox {
                 }
             }
         }
-        match Network::make(control.as_fd()) {
+        match Network::make(server.control.as_fd()) {
             Ok(network) => Ok(Some(network)),
             Err(SandboxError::Step(failure)) => {
                 self.fall_back(&failure);
@@ -142,11 +141,39 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
+/// The process that forks the steps. It ends with this.
+#[derive(Debug)]
+struct Server {
+    control: OwnedFd,
+    process: Child,
+}
+
+impl Server {
+    fn start() -> Result<Server, SandboxError> {
+        let failed = |doing: &str, source: std::io::Error| SandboxError::Server {
+            doing: doing.into(),
+            source,
+        };
+        let (control, theirs) =
+            wire::pair().map_err(|errno| failed("make a socket for the sandbox", errno.into()))?;
+        let program = own_program().map_err(|e| failed("make a safe copy of this program", e))?;
+        let process = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            .arg0(SERVER)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| failed("start the sandbox server", error))?;
+        Ok(Server { control, process })
+    }
+}
+
+impl Drop for Server {
     fn drop(&mut self) {
-        // The server ends when nobody can ask it for anything any more.
-        self.control = None;
-        let _ = self.server.wait();
+        // It ends when nobody can ask it for anything any more.
+        let _ = rustix::net::shutdown(&self.control, Shutdown::Both);
+        let _ = self.process.wait();
     }
 }
 
@@ -201,6 +228,6 @@ pub fn own_program_for_tests() -> [OwnedFd; 2] {
 impl Sandbox {
     /// The number of the server process.
     pub fn server_id(&self) -> u32 {
-        self.server.id()
+        self.server().unwrap().process.id()
     }
 }

@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rbuild_solver::op::Security;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -17,7 +18,7 @@ use super::mounts::{self, Stage};
 use super::sys::Instruction;
 use super::user::{self, User};
 use super::wire::{self, Network, Report, Request, Stdio};
-use super::{caps, network, root, sys, target, terminal};
+use super::{caps, limits, network, root, sys, target, terminal};
 
 /// Makes the sandbox and becomes the program, or tells `report` why not.
 pub fn run(request: &Request, fds: Vec<OwnedFd>, report: &OwnedFd, filter: &[Instruction]) -> ! {
@@ -139,12 +140,16 @@ fn drop_privileges(request: &Request, user: &User, filter: &[Instruction]) -> Re
     if !matches!(request.stdio, Stdio::Inherit { .. }) {
         exec::give_streams_to(user);
     }
-    caps::limit_bounding_set().doing(|| "drop capabilities")?;
-    if !filter.is_empty() {
+    limits::set(&request.resources)?;
+    let confined = request.security == Security::Confined;
+    if confined {
+        caps::limit_bounding_set().doing(|| "drop capabilities")?;
+    }
+    if confined && !filter.is_empty() {
         sys::install_seccomp(filter).doing(|| "install the system call filter")?;
     }
     caps::become_user(user, request.privilege.ids)?;
-    caps::keep_defaults(user).doing(|| "drop capabilities")?;
+    caps::keep(request.security, user).doing(|| "drop capabilities")?;
     // Changing the user has cleared it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .doing(|| "tie the step to the server")

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Termios, Winsize};
@@ -35,7 +36,7 @@ pub fn open_inside(
 }
 
 /// The terminal is the first of its file system, hence its name.
-fn mount_console(root: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
+fn mount_console(root: BorrowedFd<'_>) -> Result<(), Errno> {
     let terminals = target::open_in(root, "dev/pts", OFlags::PATH | OFlags::DIRECTORY)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let terminal = open_tree(&terminals, "0", flags)?;
@@ -48,14 +49,18 @@ fn mount_console(root: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
 
 /// This process's terminal while a step uses it: every key goes through as it is. Dropping it
 /// restores what was before.
-pub struct Raw {
+pub struct Outside {
     before: Option<Termios>,
     size: (u16, u16),
+    /// What was typed and the step's terminal has not taken yet.
+    typed: Vec<u8>,
+    /// Whether more can be typed.
+    open: bool,
 }
 
-impl Raw {
+impl Outside {
     /// Switches the terminal at standard input, if it is one.
-    pub fn enter() -> Raw {
+    pub fn enter() -> Outside {
         let input = rustix::stdio::stdin();
         let before = rustix::termios::tcgetattr(input).ok();
         if let Some(before) = &before {
@@ -63,7 +68,35 @@ impl Raw {
             raw.make_raw();
             let _ = rustix::termios::tcsetattr(input, OptionalActions::Now, &raw);
         }
-        Raw { before, size: size() }
+        Outside { before, size: size(), typed: Vec::new(), open: true }
+    }
+
+    /// Whether standard input is worth waiting for: not before what was typed is taken.
+    pub fn wants_input(&self) -> bool {
+        self.open && self.typed.is_empty()
+    }
+
+    /// Whether something waits to be taken.
+    pub fn has_typed(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
+    /// Reads what was typed.
+    pub fn read_input(&mut self) {
+        let mut buffer = [0; 4096];
+        match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+            Ok(0) => self.open = false,
+            Ok(count) => self.typed.extend(&buffer[..count]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => self.open = false,
+        }
+    }
+
+    /// Gives the step's terminal as much as it takes.
+    pub fn pass_on(&mut self, terminal: BorrowedFd<'_>) {
+        if let Ok(count) = rustix::io::write(terminal, &self.typed) {
+            self.typed.drain(..count);
+        }
     }
 
     /// Tells the step's terminal when the window has changed its size.
@@ -77,7 +110,7 @@ impl Raw {
     }
 }
 
-impl Drop for Raw {
+impl Drop for Outside {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             let input = rustix::stdio::stdin();

@@ -10,6 +10,7 @@ use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rbuild_solver::op::{Resources, Security};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -44,6 +45,8 @@ pub struct Request {
     pub user: String,
     pub hostname: String,
     pub network: Network,
+    pub security: Security,
+    pub resources: Resources,
     pub hosts: Vec<u8>,
     pub resolv_conf: Vec<u8>,
     pub mounts: Vec<Mount>,

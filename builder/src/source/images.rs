@@ -27,6 +27,7 @@ use crate::registry::blob::Progress as Transfer;
 use crate::registry::config::{ConfigError, Registries};
 use crate::registry::credential::Credentials;
 use crate::registry::document::{Manifest, RawManifest};
+use crate::registry::error::RegistryError;
 use crate::registry::push::{BlobUpload, Content, ImageUpload};
 use crate::registry::reference::{Reference, Repository};
 use crate::registry::retry::Patience;
@@ -71,6 +72,15 @@ impl ImagesError {
             ImagesError::Image(error) => error.help(),
             _ => None,
         }
+    }
+
+    /// Whether the name is at fault: it is none, or the registry has nothing of that name.
+    pub fn is_about_the_name(&self) -> bool {
+        matches!(
+            self,
+            ImagesError::Reference(_)
+                | ImagesError::Image(ImageError::Registry(RegistryError::NotFound { .. }))
+        )
     }
 
     /// Who is at fault.

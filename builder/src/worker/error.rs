@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use rbuild_cache::ClaimError;
 use rbuild_cache::layer::{MountError, ReadError, WriteError};
 use rbuild_cache::tree::{DigestError, OpenError, SelectError};
+use rbuild_cache::{ClaimError, VolumeError};
 
 use super::copy::CopyError;
+use super::mount::MountFailure;
+use super::secrets::SecretError;
 use crate::exit;
 use crate::sandbox::{Exit, SandboxError};
 use crate::source::images::ImagesError;
@@ -55,6 +57,15 @@ pub enum WorkError {
     /// The store could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A mount of the step could not be made.
+    #[error(transparent)]
+    Prepare(#[from] MountFailure),
+    /// A secret could not be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A cache mount could not be had.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The lock of a key could not be had.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -73,9 +84,12 @@ impl WorkError {
     /// Whether the Dockerfile or its files are at fault, or the machine is.
     pub fn exit(&self) -> exit::Exit {
         match self {
-            WorkError::Exited { .. } | WorkError::Select(_) | WorkError::Copy(_) => {
-                exit::Exit::Build
-            }
+            WorkError::Exited { .. }
+            | WorkError::Select(_)
+            | WorkError::Copy(_)
+            | WorkError::Prepare(_)
+            | WorkError::Secret(_)
+            | WorkError::Sandbox(SandboxError::NotAllowed(_)) => exit::Exit::Build,
             WorkError::Sandbox(SandboxError::Step(failure)) if !failure.is_setup() => {
                 exit::Exit::Build
             }
@@ -101,6 +115,8 @@ impl WorkError {
             ),
             WorkError::Sandbox(error) => error.help().map(str::to_owned),
             WorkError::Image(error) => error.help(),
+            WorkError::Prepare(error) => error.help(),
+            WorkError::Secret(error) => error.help(),
             WorkError::Remote(error) => error.help(),
             _ => None,
         }

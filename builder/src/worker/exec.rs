@@ -2,10 +2,11 @@
 
 use rbuild_cache::Snapshot;
 use rbuild_solver::event::Event;
-use rbuild_solver::op::{ExecOp, Mount, MountKind};
+use rbuild_solver::op::ExecOp;
 
+use super::mount::{self, Prepared};
 use super::{BuildWorker, Inputs, WorkError};
-use crate::sandbox::{self, Exit, Root, Spec, Stdio};
+use crate::sandbox::{Exit, Root, Spec, Stdio};
 
 /// Runs the process; what it wrote becomes the top layer.
 pub fn run(
@@ -26,7 +27,10 @@ pub fn run(
         log.write(bytes);
         (job.events)(Event::Output { vertex: job.id, bytes: bytes.to_vec() });
     };
-    let exit = worker.sandbox.run(&spec(worker, op, root), &mut output, job.cancel)?;
+    let prepared = mount::prepare(worker, op, inputs)?;
+    let spec = spec(worker, op, root, &prepared);
+    let exit = worker.sandbox.run(&spec, &mut output, job.cancel)?;
+    drop((spec, prepared));
     let (log, tail) = log.finish();
     for text in worker.sandbox.notices() {
         (job.events)(Event::Notice { vertex: Some(job.id), text });
@@ -37,27 +41,20 @@ pub fn run(
     }
 }
 
-fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root) -> Spec {
+fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root, prepared: &Prepared) -> Spec {
     let hosts = worker.extra_hosts.iter();
     Spec {
         root,
         args: op.args.clone(),
-        env: op.env.iter().chain(&op.unkeyed_env).cloned().collect(),
+        env: op.env.iter().chain(&op.unkeyed_env).chain(&prepared.env).cloned().collect(),
         cwd: op.cwd.clone(),
         user: op.user.clone(),
         hostname: op.hostname.clone(),
         network: op.network,
+        security: op.security,
+        resources: op.resources.clone(),
         extra_hosts: hosts.map(|(name, address)| (name.clone(), address.to_string())).collect(),
-        mounts: op.mounts.iter().map(mount).collect(),
+        mounts: prepared.mounts.clone(),
         stdio: Stdio::Piped,
     }
-}
-
-fn mount(mount: &Mount) -> sandbox::Mount {
-    let kind = match &mount.kind {
-        MountKind::File { data, mode } => {
-            sandbox::MountKind::File { data: data.clone(), mode: *mode, owner: (0, 0) }
-        }
-    };
-    sandbox::Mount { target: mount.target.clone(), kind }
 }

@@ -7,7 +7,7 @@
 //! | `1000` | user and group 1000, whatever passwd says |
 //! | `1000:`, `:50` | group 0; user 0 |
 //!
-//! A name that the image does not know is an error: files of root where the author wanted somebody
+//! `root` is 0 in an image without these files too. Any other name that the image does not know is an error: files of root where the author wanted somebody
 //! else's are found out too late. The files are an image's and may be hostile: only regular files
 //! are read, inside of the root, and only so much of them.
 
@@ -103,15 +103,24 @@ pub fn look_up(written: &str, image: Option<&Tree>) -> Result<Owner, OwnerError>
 }
 
 fn user_of(name: &str, image: Option<&Tree>) -> Result<Owner, OwnerError> {
-    USERS.find(name, image, |fields| {
+    let found = USERS.find(name, image, |fields| {
         Some(Owner { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
-    })
+    });
+    or_root(name, found)
 }
 
 fn group_of(group: &str, image: Option<&Tree>) -> Result<u32, OwnerError> {
     match number(group)? {
         Some(gid) => Ok(gid),
-        None => GROUPS.find(group, image, |fields| fields.get(2)?.parse().ok()),
+        None => or_root(group, GROUPS.find(group, image, |fields| fields.get(2)?.parse().ok())),
+    }
+}
+
+/// `root` has the same number everywhere, also where no file says so.
+fn or_root<T: Default>(name: &str, found: Result<T, OwnerError>) -> Result<T, OwnerError> {
+    match found {
+        Err(OwnerError::NoFile { .. }) if name == "root" => Ok(T::default()),
+        other => other,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Rows about records as far as pruning and checking need them: what each holds and what it cost.
 
+use std::path::PathBuf;
+
 use std::time::Duration;
 
 use rusqlite::{Row, Transaction};
@@ -27,6 +29,8 @@ pub(crate) struct Doomed {
     pub(crate) records: Vec<[u8; 32]>,
     pub(crate) layers: Vec<LayerId>,
     pub(crate) blobs: Vec<Digest>,
+    /// Their folders: they have no rows.
+    pub(crate) volumes: Vec<PathBuf>,
 }
 
 impl Db {

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use super::usage::{BlobUsage, LayerUsage, Usage};
 use crate::db::Doomed;
 use crate::id::LayerId;
+use crate::volume::VolumeUsage;
 
 /// What a byte is worth, in picoseconds of making it again.
 type Worth = u128;
@@ -22,6 +23,7 @@ type Worth = u128;
 enum Item {
     Layer(usize),
     Blob(usize),
+    Volume(usize),
 }
 
 /// Nanoseconds to fetch a byte: 20 MB/s.
@@ -88,7 +90,10 @@ impl<'a> Plan<'a> {
         let blobs = blobs.map(|(place, blob)| (blob_worth(blob, self.now), Item::Blob(place)));
         let layers = self.usage.layers.iter().enumerate().filter(|(_, layer)| !layer.held);
         let layers = layers.map(|(place, layer)| (self.layer_worth(layer), Item::Layer(place)));
-        let all: Vec<_> = blobs.chain(layers).map(Reverse).collect();
+        let volumes = self.usage.volumes.iter().enumerate();
+        let volumes =
+            volumes.map(|(at, volume)| (volume_worth(volume, self.now), Item::Volume(at)));
+        let all: Vec<_> = blobs.chain(layers).chain(volumes).map(Reverse).collect();
         self.heap = all.into();
     }
 
@@ -96,7 +101,7 @@ impl<'a> Plan<'a> {
     /// stale here.
     fn is_current(&self, worth: Worth, item: Item) -> bool {
         match item {
-            Item::Blob(_) => true,
+            Item::Blob(_) | Item::Volume(_) => true,
             Item::Layer(place) => {
                 self.layer_alive[place] && worth == self.layer_worth(&self.usage.layers[place])
             }
@@ -109,6 +114,11 @@ impl<'a> Plan<'a> {
                 let blob = &self.usage.blobs[place];
                 self.doomed.blobs.push(blob.digest);
                 blob.size
+            }
+            Item::Volume(place) => {
+                let volume = &self.usage.volumes[place];
+                self.doomed.volumes.push(volume.folder.clone());
+                volume.size
             }
             Item::Layer(place) => {
                 let layer = &self.usage.layers[place];
@@ -148,6 +158,12 @@ impl<'a> Plan<'a> {
         let fetch = if layer.has_diff_id { u128::from(layer.size) * FETCH + ROUND_TRIP } else { 0 };
         worth(took + fetch, layer.size, layer.used, self.now)
     }
+}
+
+/// How long it took to fill is not known: mostly with what had to be fetched.
+fn volume_worth(volume: &VolumeUsage, now: SystemTime) -> Worth {
+    let cost = u128::from(volume.size) * FETCH + ROUND_TRIP;
+    worth(cost, volume.size, volume.used, now)
 }
 
 fn blob_worth(blob: &BlobUsage, now: SystemTime) -> Worth {

@@ -12,6 +12,7 @@ use crate::fs;
 use crate::id::LayerId;
 use crate::images::Images;
 use crate::root::Root;
+use crate::volume::{self, VolumeUsage};
 
 /// Everything in a store. Sizes are allocated blocks in bytes: what removing gives back.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Usage {
     pub layers: Vec<LayerUsage>,
     /// Manifests, configs, tars, plain and compressed.
     pub blobs: Vec<BlobUsage>,
+    /// What steps share from build to build.
+    pub volumes: Vec<VolumeUsage>,
     /// The record index, logs, and what has no name in the index.
     pub other: u64,
 }
@@ -82,7 +85,8 @@ impl Usage {
     pub fn total(&self) -> u64 {
         let layers: u64 = self.layers.iter().map(|layer| layer.size).sum();
         let blobs: u64 = self.blobs.iter().map(|blob| blob.size).sum();
-        layers + blobs + self.other
+        let volumes: u64 = self.volumes.iter().map(|volume| volume.size).sum();
+        layers + blobs + volumes + self.other
     }
 
     pub(super) fn of(root: &Root, blobs: &Blobs, images: &Images) -> Result<Usage, UsageError> {
@@ -92,6 +96,7 @@ impl Usage {
         let mut usage = Usage {
             layers: layers(root, &held)?,
             blobs: blob_files(root, blobs, &held)?,
+            volumes: volume::usage(root)?,
             other: other(root)?,
             records: Vec::new(),
         };
@@ -172,7 +177,7 @@ fn other(root: &Root) -> Result<u64, UsageError> {
     let mut size = 0;
     for name in fs::list(&root.path)? {
         // Mounts are no bytes of the store, and blobs and layers are counted by themselves.
-        if !["mounts", "blobs", "layers"].contains(&name.as_str()) {
+        if !["mounts", "blobs", "layers", "volumes"].contains(&name.as_str()) {
             size += fs::measure(&root.path.join(name))?.allocated;
         }
     }

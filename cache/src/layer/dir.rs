@@ -47,6 +47,15 @@ enum Present {
     Other,
 }
 
+/// What an entry did to those before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    /// Nothing.
+    Beside,
+    /// It replaced one, which may have been on the way to a remembered directory.
+    Instead,
+}
+
 impl DirWriter {
     /// Writes below a new directory `root`.
     pub(crate) fn create(root: &Path, rights: Rights) -> Result<DirWriter, FsError> {
@@ -77,9 +86,11 @@ impl DirWriter {
         }
         let (parent, name) = split(&entry.path);
         let dir = self.parent(parent)?;
-        let result = self.place(dir.as_fd(), name, entry, data);
-        self.parent.get_or_insert((parent.to_vec(), dir));
-        result
+        let parent = (parent.to_vec(), dir);
+        if self.place(parent.1.as_fd(), name, entry, data)? == Placed::Beside {
+            self.parent = Some(parent);
+        }
+        Ok(())
     }
 
     /// Makes the directory at `path` hide what lower layers have there.
@@ -118,14 +129,15 @@ impl DirWriter {
         name: &[u8],
         entry: &Entry,
         data: &mut dyn Read,
-    ) -> io::Result<()> {
-        let present = present(dir, name)?;
+    ) -> io::Result<Placed> {
+        let (present, mut placed) = (present(dir, name)?, Placed::Beside);
         let mut hides = entry.kind == Kind::OpaqueDir;
         match (&entry.kind, present) {
             // The file in this layer hides what the whiteout would have deleted.
-            (Kind::Whiteout, Present::Other | Present::Whiteout) => return Ok(()),
+            (Kind::Whiteout, Present::Other | Present::Whiteout) => return Ok(placed),
             (Kind::Whiteout, Present::Dir) => {
-                return marks::set_opaque(dir, name, self.rights);
+                marks::set_opaque(dir, name, self.rights)?;
+                return Ok(placed);
             }
             (Kind::Dir | Kind::OpaqueDir, Present::Dir) => {}
             (_, Present::Nothing) => self.make(dir, name, entry, data)?,
@@ -133,13 +145,14 @@ impl DirWriter {
                 hides |= present == Present::Whiteout && entry.is_dir();
                 self.remove(dir, name, present)?;
                 self.make(dir, name, entry, data)?;
+                placed = Placed::Instead;
             }
         }
         self.attributes(dir, name, entry)?;
         if hides {
             marks::set_opaque(dir, name, self.rights)?;
         }
-        Ok(())
+        Ok(placed)
     }
 
     fn make(

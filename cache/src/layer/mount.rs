@@ -143,7 +143,7 @@ impl Layers {
 
     /// A directory to mount on. Every process has its own mounts on the same few directories, so
     /// that none is ever removed: that would take away what another process has mounted there.
-    fn mount_point(&self) -> Result<PathBuf, MountError> {
+    pub(super) fn mount_point(&self) -> Result<PathBuf, MountError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.inner.root.mounts().join(number.to_string());

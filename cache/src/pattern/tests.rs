@@ -287,3 +287,13 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn an_escaped_path_matches_itself_only() {
+    for text in ["a", "a*b", "?", "[a]", r"a\*", r"\[x]\\", "a*b?[c", r"plain\back"] {
+        let pattern = escaped(text);
+        let literal = !has_wildcards(&pattern);
+        assert!(literal && pattern == text || matches(&pattern, text).unwrap(), "{text} {pattern}");
+        assert!(literal || !matches(&pattern, text.replace(['*', '?'], "x") + "y").unwrap());
+    }
+}

@@ -44,6 +44,11 @@ impl Root {
         self.beneath(path, OFlags::RDONLY | OFlags::DIRECTORY).map(OpenDir)
     }
 
+    /// Opens anything, but not for reading; the empty path is the root itself.
+    pub(super) fn handle(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.beneath(if path.is_empty() { b"." } else { path }, OFlags::PATH)
+    }
+
     /// Opens a regular file. What turned into something else meanwhile is never waited for.
     pub(super) fn file(&self, path: &[u8]) -> Result<File, Errno> {
         self.beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map(File::from)

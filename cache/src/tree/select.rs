@@ -220,7 +220,7 @@ impl Tree {
         }
     }
 
-    fn missing(&self, asked: &[u8], absence: &Absence) -> SelectError {
+    pub(super) fn missing(&self, asked: &[u8], absence: &Absence) -> SelectError {
         let Absence { directory, name, rule, link } = absence;
         let hidden_by = rule.zip(self.shared.filter.as_ref()).map(|(rule, f)| f.describe(rule));
         let link = link.as_ref().map(|(at, target)| (lossy(at), lossy(target)));

@@ -19,7 +19,8 @@ use super::stage::StageLowering;
 const NEVER_IN_STEPS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// Arguments that mean something without being declared.
-const FOR_THE_BUILDER: [&str; 3] = [EPOCH, "BUILDKIT_SYNTAX", super::run::HOSTNAME_ARGUMENT];
+const FOR_THE_BUILDER: [&str; 4] =
+    [EPOCH, "BUILDKIT_SYNTAX", super::run::HOSTNAME_ARGUMENT, crate::lint::CHECK_ARGUMENT];
 
 /// Proxy variables, in lower case.
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];

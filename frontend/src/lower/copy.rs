@@ -161,7 +161,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The tree that a source is in, and which of its paths. None for a pattern in an empty tree,
-    /// which matches nothing.
+    /// which matches nothing, and for its root.
     fn edge(
         &mut self,
         step: &Step,
@@ -174,7 +174,7 @@ impl StageLowering<'_, '_> {
         }
         let pattern = path::source(&source.path);
         let Some(from) = self.tree(verb.from()) else {
-            if has_wildcards(&pattern) {
+            if has_wildcards(&pattern) || pattern.is_empty() {
                 return Ok(None);
             }
             let message = format!("`{}` does not exist: what is copied from is empty", source.path);
@@ -185,7 +185,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// Whose result the sources are in.
-    fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
+    pub(super) fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
         match from {
             None => Some(self.context("context")),
             Some(CopyFrom::Context(name)) => Some(self.context(name)),

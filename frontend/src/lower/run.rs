@@ -1,14 +1,17 @@
 //! `RUN`.
 
-use rbuild_solver::op::{ExecOp, Mount, MountKind, Network, Op};
+use rbuild_solver::op::mount::{Device, Mount, MountKind, Need};
+use rbuild_solver::op::{ExecOp, Network, Op, Security};
 
-use crate::ast::{Command, Heredoc, Run, RunForm, RunNetwork, Text};
+use crate::ast::{Command, Heredoc, Run, RunForm, RunNetwork, RunSecurity, Text};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::expand::{Style, Variables as _};
+use crate::parser::mount;
 use crate::scope::Fallible;
 use crate::stage::reach::Step;
 
+use super::mount::Mounted;
 use super::path;
 use super::stage::StageLowering;
 
@@ -21,9 +24,12 @@ const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 /// Where a heredoc that is a script of its own is mounted.
 const SCRIPTS: &str = "/dev/pipes";
 
+/// Where programs look for the socket of an agent.
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
+
 impl StageLowering<'_, '_> {
     pub(super) fn run(&mut self, step: &Step, run: &Run) -> Fallible<()> {
-        let (args, mounts) = self.invocation(run)?;
+        let (args, scripts) = self.invocation(run)?;
         if args.is_empty() {
             let span = step.instruction.span.clone();
             return Err(Box::new(Diagnostic::error("empty-command", span, "RUN runs nothing")));
@@ -34,18 +40,25 @@ impl StageLowering<'_, '_> {
         if let RunForm::Script(doc) | RunForm::Executable(doc) = run.form() {
             shown = format!("{shown} ({})", first_line(doc.body.as_str()));
         }
-        let (inputs, root) = self.tip_edge();
+        let (mut inputs, root) = self.tip_edge();
+        let mut mounted = self.mounts(run, &mut inputs)?;
+        mounted.mounts.extend(scripts);
+        let env = self.variables(&mounted);
         let runtime = &self.state.config.config;
         let op = Op::Exec(ExecOp {
             root,
             args,
-            env: self.state.scope.pairs().to_vec(),
+            env,
             unkeyed_env: self.proxies(),
             cwd: path::clean(&runtime.working_dir),
             user: runtime.user.clone(),
             hostname: self.hostname(),
             network: self.network(run),
-            mounts,
+            security: security(run),
+            mounts: mounted.mounts,
+            secrets: mounted.secrets,
+            devices: self.devices(run)?,
+            resources: self.lowering.options.resources.clone(),
             platform: self.platform.clone(),
         });
         let origin = self.origin(step, "RUN", &shown);
@@ -97,6 +110,38 @@ impl StageLowering<'_, '_> {
         args
     }
 
+    /// The variables that are set, and where the agent is, unless that is set already.
+    fn variables(&self, mounted: &Mounted) -> Vec<(String, String)> {
+        let mut env = self.state.scope.pairs().to_vec();
+        if let (Some(socket), None) = (&mounted.agent, self.state.scope.get(AGENT_VARIABLE)) {
+            env.push((AGENT_VARIABLE.to_owned(), socket.clone()));
+        }
+        env
+    }
+
+    /// `--device=vendor/class=name[,required]`: a name has an `=` of its own.
+    fn devices(&self, run: &Run) -> Fallible<Vec<Device>> {
+        let mut devices = Vec::new();
+        for flag in &run.devices {
+            let mut device = Device { name: String::new(), need: Need::Optional };
+            for field in mount::fields(flag)? {
+                let field = self.word(&field)?;
+                match field.as_str() {
+                    "required" | "required=true" => device.need = Need::Required,
+                    "required=false" => device.need = Need::Optional,
+                    name => name.strip_prefix("name=").unwrap_or(name).clone_into(&mut device.name),
+                }
+            }
+            if device.name.is_empty() {
+                let message = format!("`{flag}` names no device");
+                let error = Diagnostic::error("bad-device", flag.span(), message);
+                return Err(Box::new(error.with_help("write `--device=VENDOR/CLASS=NAME`")));
+            }
+            devices.push(device);
+        }
+        Ok(devices)
+    }
+
     fn network(&self, run: &Run) -> Network {
         match run.network.as_ref().map(|network| network.value) {
             None | Some(RunNetwork::Default) => self.lowering.options.network,
@@ -123,6 +168,13 @@ impl StageLowering<'_, '_> {
             }
         }
         proxies
+    }
+}
+
+fn security(run: &Run) -> Security {
+    match run.security.as_ref().map(|security| security.value) {
+        None | Some(RunSecurity::Sandbox) => Security::Confined,
+        Some(RunSecurity::Insecure) => Security::Insecure,
     }
 }
 

@@ -12,7 +12,6 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::options::Options;
 use crate::scope::{Fallible, Scope, expand};
-use crate::source::Span;
 use crate::stage::reach::{Reach, Step};
 use crate::stage::{Bases, ResolvedBase, StageBase, StageGraph};
 
@@ -111,7 +110,10 @@ impl StageLowering<'_, '_> {
     fn start(&mut self) {
         let stage = &self.lowering.stages.stages[self.index];
         match &stage.base {
-            StageBase::Scratch => self.state.config = ImageConfig::empty(&self.platform),
+            // The empty image is of any platform, whatever its FROM asks for.
+            StageBase::Scratch => {
+                self.state.config = ImageConfig::empty(&self.lowering.options.platform);
+            }
             StageBase::Context(name) => {
                 self.state.config = ImageConfig::empty(&self.platform);
                 self.state.tip = Some(self.named_files(name));
@@ -126,8 +128,6 @@ impl StageLowering<'_, '_> {
                 let bases = self.lowering.bases;
                 let Some(base) = bases.get(&key) else { return };
                 let span = stage.span.clone();
-                let other = other_platform(base, &self.platform, &span);
-                self.lowering.warnings.extend(other);
                 let title = self.titles.next(&format!("FROM {}", base.reference));
                 let slot = self.titles.slot("FROM");
                 let origin = Origin { title, span: Some(span), slot, always_run: false };
@@ -237,15 +237,4 @@ impl StageLowering<'_, '_> {
         let text = instruction.text.as_str();
         style.expand(text, &self.state.scope).map_or_else(|_| text.to_owned(), |shown| shown.text)
     }
-}
-
-/// An image that has no variant for a platform is used as it is; programs in it may not run.
-fn other_platform(base: &ResolvedBase, platform: &Platform, from: &Span) -> Option<Diagnostic> {
-    let ImageConfig { os, architecture, .. } = &base.config;
-    let known = !os.is_empty() && !architecture.is_empty();
-    if !known || (*os == platform.os && *architecture == platform.architecture) {
-        return None;
-    }
-    let message = format!("`{}` is for {os}/{architecture}, not {platform}", base.reference);
-    Some(Diagnostic::warning("base-platform", from.clone(), message))
 }

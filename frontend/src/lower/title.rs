@@ -75,13 +75,15 @@ fn makes_vertex(step: &Step) -> bool {
 
 /// Whether nothing but one stage has files: an image that files are copied from counts as a stage.
 fn is_only_source(stages: &StageGraph) -> bool {
-    let copies_from_image = |(index, stage): (usize, &Stage)| {
+    let uses_another = |(index, stage): (usize, &Stage)| {
         stage.instructions.iter().any(|instruction| match &instruction.kind {
             Kind::Copy(copy) => copy.from.as_ref().is_some_and(|from| {
                 matches!(stages.copy_from(from, index), Ok(CopyFrom::Image(_)))
             }),
+            // BuildKit counts what is mounted as a stage, even if it is nothing.
+            Kind::Run(run) => !run.mounts.is_empty(),
             _ => false,
         })
     };
-    stages.stages.len() == 1 && !stages.stages.iter().enumerate().any(copies_from_image)
+    stages.stages.len() == 1 && !stages.stages.iter().enumerate().any(uses_another)
 }

@@ -10,13 +10,15 @@ use super::statement::{COMMENT_HELP, Context, Statement, whole};
 /// Parses the base and the stage's name.
 pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<Kind> {
     let words = word::split(&statement.args);
-    let (image, name) = match words.as_slice() {
+    let (image, r#as, name) = match words.as_slice() {
         [] => {
             context.missing(&statement, Keyword::From, "an image");
             return None;
         }
-        [image] => (image, None),
-        [image, r#as, name] if r#as.as_str().eq_ignore_ascii_case("as") => (image, Some(name)),
+        [image] => (image, None, None),
+        [image, r#as, name] if r#as.as_str().eq_ignore_ascii_case("as") => {
+            (image, Some(r#as), Some(name))
+        }
         [image, rest @ ..] => {
             context.report(surplus(&statement, image, rest));
             return None;
@@ -27,7 +29,8 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
         return None;
     }
     let platform = statement.flags.text("platform");
-    Some(Kind::From(Base { platform, image: image.clone(), name: name.cloned() }))
+    let (image, r#as, name) = (image.clone(), r#as.cloned(), name.cloned());
+    Some(Kind::From(Base { platform, image, r#as, name }))
 }
 
 /// A letter, then letters, digits, `-`, `_` and `.`.

@@ -6,6 +6,7 @@ use crate::source::Spanned;
 
 use super::command;
 use super::keyword::Keyword;
+use super::mount;
 use super::statement::{Context, Statement, whole};
 use super::suggest;
 
@@ -30,8 +31,9 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
         _ => {}
     }
     let Statement { flags, heredocs, .. } = statement;
+    let mounts = flags.list("mount").into_iter();
     Some(Kind::Run(Run {
-        mounts: flags.list("mount"),
+        mounts: mounts.filter_map(|text| mount::parse(text, context)).collect(),
         network: choice(flags.text("network"), "network", &NETWORKS, context),
         security: choice(flags.text("security"), "security", &SECURITIES, context),
         devices: flags.list("device"),

@@ -13,7 +13,9 @@ use super::statement::{Context, Statement};
 /// Parses a `COPY`.
 pub(super) fn copy(statement: Statement, context: &mut Context<'_>) -> Option<Kind> {
     let (transfer, flags) = transfer(statement, Keyword::Copy, context)?;
-    let (from, parents) = (flags.text("from"), flags.switch("parents"));
+    // An empty `--from` is as if it were not there.
+    let from = flags.text("from").filter(|from| !from.as_str().is_empty());
+    let parents = flags.switch("parents");
     Some(Kind::Copy(CopyFiles { transfer, from, parents }))
 }
 

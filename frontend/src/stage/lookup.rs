@@ -5,8 +5,9 @@ use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::parser::suggest::nearest;
 use crate::scope::{Fallible, Scope, expand};
+use crate::source::Span;
 
-use super::{StageBase, StageGraph};
+use super::{Stage, StageBase, StageGraph};
 
 /// Where the sources of a `COPY` are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,19 @@ impl StageGraph {
     pub(super) fn last_named(&self, name: &str, before: usize) -> Option<usize> {
         let name = name.to_lowercase();
         self.stages[..before].iter().rposition(|stage| stage.name.as_deref() == Some(&name))
+    }
+
+    /// What to say about an image that cannot be had, in case a stage was meant: its name is
+    /// nearly this one, or it only comes later.
+    pub fn meant_stage(&self, name: &str, at: &Span) -> Option<String> {
+        let earlier = self.stages.iter().filter(|stage| stage.span.end <= at.start);
+        let names: Vec<&str> = earlier.filter_map(|stage| stage.name.as_deref()).collect();
+        let lower = name.to_lowercase();
+        let later = |stage: &&Stage| stage.name.as_deref() == Some(&lower);
+        if let Some(later) = self.stages.iter().find(later) {
+            return Some(format!("the stage `{name}` begins on line {}: move it up", later.line));
+        }
+        nearest(name, names.into_iter()).map(|near| format!("did you mean the stage `{near}`?"))
     }
 
     /// What the `--from` of a `COPY` in stage number `stage` means.
@@ -85,9 +99,9 @@ impl StageGraph {
     fn not_earlier(&self, named: usize, stage: usize, from: &Text) -> Diagnostic {
         let error = |message: String| Diagnostic::error("forward-reference", from.span(), message);
         if named == stage {
-            return error(format!("stage `{from}` cannot copy from itself"));
+            return error(format!("stage `{from}` cannot take files from itself"));
         }
-        error(format!("stage `{from}` must be defined before it is copied from"))
+        error(format!("stage `{from}` must be defined before it is used"))
             .with_help(format!("it begins on line {}: move it up", self.stages[named].line))
     }
 

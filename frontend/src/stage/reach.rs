@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_solver::op::Platform;
 
-use crate::ast::{Instruction, Kind};
+use crate::ast::{Instruction, Kind, Text};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lower::mount;
 use crate::parser::parse_trigger;
-use crate::scope::Fallible;
 use crate::source::{Source, Span};
 
 use super::lookup::CopyFrom;
@@ -64,7 +64,7 @@ impl Step {
 
 impl StepSource {
     /// The place in the file for a place in the instruction's text.
-    fn place(&self, span: Span) -> Span {
+    pub(crate) fn place(&self, span: Span) -> Span {
         match self {
             StepSource::ImageTrigger { from } => from.clone(),
             StepSource::Written | StepSource::FileTrigger => span,
@@ -73,18 +73,20 @@ impl StepSource {
 }
 
 impl StageGraph {
-    /// Walks from the target to everything it is made of.
+    /// Walks from the wanted stages to everything they are made of.
     pub(crate) fn reach(&self, known: &Bases) -> Result<Reach, Vec<Diagnostic>> {
+        let (reach, diagnostics) = self.reach_with_errors(known);
+        if diagnostics.is_empty() { Ok(reach) } else { Err(diagnostics) }
+    }
+
+    /// The same for a file that need not be built: what is wrong does not hide the rest.
+    pub(crate) fn reach_with_errors(&self, known: &Bases) -> (Reach, Vec<Diagnostic>) {
         let mut walk =
             Walk { graph: self, known, reach: Reach::default(), diagnostics: Vec::new() };
-        walk.stage(self.target);
-        self.also.iter().for_each(|also| walk.stage(*also));
-        if !walk.diagnostics.is_empty() {
-            walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-            return Err(walk.diagnostics);
-        }
+        self.wanted.iter().for_each(|stage| walk.stage(*stage));
+        walk.diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         walk.reach.missing.sort_by_key(|request| request.span.start);
-        Ok(walk.reach)
+        (walk.reach, walk.diagnostics)
     }
 }
 
@@ -109,29 +111,22 @@ impl Walk<'_> {
         for step in &steps {
             let refused = unsupported::instruction(&step.instruction);
             self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
-            match self.copy_from(step, index) {
-                Ok(Some(CopyFrom::Stage(stage))) => {
-                    needed.insert(stage);
+            for from in froms(&step.instruction) {
+                match self.graph.copy_from(from, index) {
+                    Ok(CopyFrom::Stage(stage)) => {
+                        needed.insert(stage);
+                    }
+                    Ok(CopyFrom::Image(reference)) => {
+                        self.image(&reference, &self.graph.platform.clone(), step.span());
+                    }
+                    Ok(CopyFrom::Scratch | CopyFrom::Context(_)) => {}
+                    Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
                 }
-                Ok(Some(CopyFrom::Image(reference))) => {
-                    self.image(&reference, &self.graph.platform.clone(), step.span());
-                }
-                Ok(Some(CopyFrom::Scratch | CopyFrom::Context(_)) | None) => {}
-                Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
             }
         }
         self.reach.stages.insert(index, steps);
         for stage in needed {
             self.stage(stage);
-        }
-    }
-
-    fn copy_from(&self, step: &Step, stage: usize) -> Fallible<Option<CopyFrom>> {
-        match &step.instruction.kind {
-            Kind::Copy(copy) => {
-                copy.from.as_ref().map(|from| self.graph.copy_from(from, stage)).transpose()
-            }
-            _ => Ok(None),
         }
     }
 
@@ -183,6 +178,15 @@ impl Walk<'_> {
             }
         }
         steps
+    }
+}
+
+/// What an instruction needs besides its stage: stages and images, as they are written.
+fn froms(instruction: &Instruction) -> Vec<&Text> {
+    match &instruction.kind {
+        Kind::Copy(copy) => copy.from.iter().collect(),
+        Kind::Run(run) => mount::froms(&run.mounts).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -26,9 +26,9 @@ const PREDEFINED: [&str; 11] = [
 ];
 
 /// What `FROM` sees.
-pub(super) struct Globals {
-    pub(super) values: Scope,
-    pub(super) declared: BTreeSet<String>,
+pub(crate) struct Globals {
+    pub(crate) values: Scope,
+    pub(crate) declared: BTreeSet<String>,
 }
 
 /// Whether an argument of that name exists without being declared.
@@ -37,7 +37,7 @@ pub(crate) fn is_predefined(name: &str) -> bool {
 }
 
 /// Evaluates the instructions before the first `FROM`, each value with those before it.
-pub(super) fn globals(
+pub(crate) fn globals(
     before: &[Instruction],
     escape: Escape,
     options: &Options,

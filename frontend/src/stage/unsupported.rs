@@ -2,7 +2,7 @@
 //!
 //! Asked before any image is looked up, and only of what the target needs.
 
-use crate::ast::{AddFiles, CopyFiles, Instruction, Kind, Run, Text};
+use crate::ast::{AddFiles, CopyFiles, Instruction, Kind, Text};
 use crate::diagnostic::Diagnostic;
 use crate::options::Options;
 use crate::source::{Span, Spanned};
@@ -38,22 +38,10 @@ fn repository(reference: &str) -> &str {
 /// What cannot be done of one instruction.
 pub(super) fn instruction(instruction: &Instruction) -> Vec<Diagnostic> {
     match &instruction.kind {
-        Kind::Run(run) => of_run(run),
         Kind::Copy(copy) => of_copy(copy),
         Kind::Add(add) => of_add(add),
         _ => Vec::new(),
     }
-}
-
-fn of_run(run: &Run) -> Vec<Diagnostic> {
-    let mounts = run.mounts.iter().map(|mount| refuse("RUN --mount", mount.span()));
-    let devices = run.devices.iter().map(|device| refuse("RUN --device", device.span()));
-    let insecure = run
-        .security
-        .as_ref()
-        .filter(|security| security.value == crate::ast::RunSecurity::Insecure)
-        .map(|security| refuse("RUN --security=insecure", security.span.clone()));
-    mounts.chain(devices).chain(insecure).collect()
 }
 
 fn of_copy(copy: &CopyFiles) -> Vec<Diagnostic> {

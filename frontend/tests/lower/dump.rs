@@ -7,7 +7,8 @@ use rbuild_frontend::config::DEFAULT_PATH;
 use rbuild_frontend::diagnostic::{Color, render};
 use rbuild_frontend::source::Source;
 use rbuild_solver::graph::{Edge, Vertex};
-use rbuild_solver::op::{CopyOp, CopySource, ExecOp, MakeDirOp, MountKind, Op, Unpack};
+use rbuild_solver::op::mount::{self, Mount, MountKind};
+use rbuild_solver::op::{CopyOp, CopySource, ExecOp, MakeDirOp, Op, Security, Unpack};
 
 use crate::support::Built;
 
@@ -81,13 +82,41 @@ fn exec(out: &mut String, op: &ExecOp, inputs: &[Edge]) {
         op.cwd, op.hostname, op.network, op.platform
     )
     .unwrap();
-    for mount in &op.mounts {
-        #[allow(irrefutable_let_patterns)] // Mounts that lowering does not make.
-        if let MountKind::File { data, mode } = &mount.kind {
-            let text = String::from_utf8_lossy(data);
-            writeln!(out, "  mount {} {mode:o} {text:?}", mount.target).unwrap();
-        }
+    if op.security != Security::Confined {
+        writeln!(out, "  {:?}", op.security).unwrap();
     }
+    for it in &op.mounts {
+        mount(out, it, inputs);
+    }
+    for secret in &op.secrets {
+        writeln!(out, "  {secret:?}").unwrap();
+    }
+    for device in &op.devices {
+        writeln!(out, "  {device:?}").unwrap();
+    }
+}
+
+fn mount(out: &mut String, mount: &Mount, inputs: &[Edge]) {
+    let from = |source: &Option<mount::Source>| match source {
+        None => "nothing".to_owned(),
+        Some(mount::Source { input, .. }) => match &inputs[*input] {
+            Edge { from, selector: Selector::Whole } => format!("all of {}", from.index()),
+            Edge { from, selector: Selector::Paths(paths) } => {
+                format!("`{}` of {}", paths.pattern, from.index())
+            }
+        },
+    };
+    let what = match &mount.kind {
+        MountKind::File { data, mode } => format!("{mode:o} {:?}", String::from_utf8_lossy(data)),
+        MountKind::Bind { source, access } => format!("{}, {access:?}", from(source)),
+        MountKind::Cache(cache) => {
+            let (id, seed) = (format!("{}/{}", cache.namespace, cache.id), from(&cache.seed));
+            let (sharing, access, owner) = (cache.sharing, cache.access, cache.owner);
+            format!("cache `{id}` {sharing:?} from {seed}, {access:?}, {owner:?}")
+        }
+        other => format!("{other:?}"),
+    };
+    writeln!(out, "  mount {} {what}", mount.target).unwrap();
 }
 
 /// The default path goes without saying.

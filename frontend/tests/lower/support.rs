@@ -11,9 +11,9 @@ use rbuild_frontend::diagnostic::Diagnostic;
 use rbuild_frontend::lower::{Lowered, lower};
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
-use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, stages};
+use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, StageGraph, stages};
 use rbuild_solver::graph::Vertex;
-use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Unpack};
+use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Resources, Unpack};
 
 /// A Dockerfile with flags.
 pub struct Build {
@@ -40,6 +40,7 @@ impl Build {
             build_platform: amd64,
             labels: BTreeMap::new(),
             network: Network::Default,
+            resources: Resources::default(),
             no_cache: false,
             proxies: Vec::new(),
             hostname: "buildkitsandbox".to_owned(),
@@ -154,6 +155,21 @@ pub fn codes(build: &Build) -> Vec<&'static str> {
     match build.run() {
         Ok(_) => panic!("no error in:\n{}", build.source.text()),
         Err(found) => found.iter().map(|diagnostic| diagnostic.code).collect(),
+    }
+}
+
+/// Looks up what a file needs.
+#[allow(dead_code)] // The rules' tests need it.
+pub fn resolve(graph: &StageGraph) -> Bases {
+    let mut bases = Bases::new();
+    loop {
+        let (missing, _) = graph.bases_with_errors(&bases);
+        if missing.is_empty() {
+            return bases;
+        }
+        let found =
+            missing.into_iter().map(|it| (it.reference.clone(), it.platform.clone(), fake(&it)));
+        bases.extend(found.map(|(reference, platform, base)| ((reference, platform), base)));
     }
 }
 

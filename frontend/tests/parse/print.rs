@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use rbuild_frontend::ast::{
     AddFiles, Arg, Ast, Base, Command, CopyFiles, Healthcheck, Heredoc, HeredocExpansion,
-    HeredocTabs, Instruction, Kind, Onbuild, PairForm, Pairs, Probe, Run, RunForm, Text, Transfer,
-    TransferSource,
+    HeredocTabs, Instruction, Kind, MountOption, Onbuild, OptionList, PairForm, Pairs, Probe, Run,
+    RunForm, Text, Transfer, TransferSource,
 };
 use rbuild_frontend::source::{Source, Span, Spanned};
 
@@ -96,8 +96,18 @@ impl Printer<'_> {
         }
     }
 
+    fn mount(&mut self, mount: &OptionList) {
+        self.text("--mount", &mount.text);
+        for MountOption { key, value, .. } in &mount.options {
+            let value = value.as_ref().map_or(String::new(), |value| format!(" {value:?}"));
+            self.line(&format!("  {key:?}{value}"));
+        }
+    }
+
     fn run(&mut self, run: &Run) {
-        self.list("--mount", &run.mounts);
+        for mount in &run.mounts {
+            self.mount(mount);
+        }
         self.choice("--network", run.network.as_ref());
         self.choice("--security", run.security.as_ref());
         self.list("--device", &run.devices);

@@ -8,7 +8,7 @@ use rbuild_cache::tree::PathSelector;
 use super::*;
 use crate::graph::{Edge, Origin};
 use crate::key::{Key, OpDigest, Part};
-use crate::op::{ContextOp, ExecOp, Network, Op, Platform};
+use crate::op::{self, ContextOp, ExecOp, Network, Op, Platform, Security};
 
 /// What the store would hold, and everything that was asked.
 #[derive(Default)]
@@ -26,6 +26,8 @@ struct Fake {
     met: Mutex<usize>,
     arrived: Condvar,
     claims: Mutex<Vec<Key>>,
+    /// What changed about the files of a context.
+    files: Option<String>,
     /// Another process makes this result while we wait for the claim.
     other_process: Option<String>,
 }
@@ -53,6 +55,10 @@ impl Worker for Fake {
 
     fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
         self.parts.lock().unwrap().get(slot).cloned()
+    }
+
+    fn changed_files(&self, _: &Vertex, _: usize) -> Option<String> {
+        self.files.clone()
     }
 
     fn claim(&self, key: &Key, _: &Cancel) -> Result<(), String> {
@@ -143,7 +149,11 @@ fn add_exec(graph: &mut Graph, command: &str, inputs: Vec<Edge>, always_run: boo
         user: String::new(),
         hostname: "host".into(),
         network: Network::Default,
+        security: Security::Confined,
         mounts: Vec::new(),
+        secrets: Vec::new(),
+        devices: Vec::new(),
+        resources: op::Resources::default(),
         platform: Platform {
             os: "linux".into(),
             architecture: "amd64".into(),
@@ -311,6 +321,25 @@ fn a_changed_context_runs_what_depends_on_it_and_says_why() {
     fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
     assert_eq!(fake.ran(), ["compile", "copy"]);
     assert_eq!(*reasons.lock().unwrap(), ["files of `src` changed", "the step before changed"]);
+}
+
+#[test]
+fn a_miss_names_the_file_if_somebody_knows_it() {
+    let mut graph = Graph::new();
+    let files = context(&mut graph, "context");
+    let copy = add_exec(&mut graph, "copy", vec![paths(files, "src")], false);
+    let mut fake = Fake::with_context("context", "v1");
+    fake.build(&graph, copy).unwrap();
+    fake.contexts.insert("context".into(), "v2".into());
+    fake.files = Some("src/main.c changed".into());
+    let reasons = Mutex::new(Vec::new());
+    let note = |event| {
+        if let Event::Started { reason, .. } = event {
+            reasons.lock().unwrap().push(reason.to_string());
+        }
+    };
+    fake.build_with(&graph, &[copy], Limits::default(), &note).unwrap();
+    assert_eq!(*reasons.lock().unwrap(), ["src/main.c changed"]);
 }
 
 #[test]

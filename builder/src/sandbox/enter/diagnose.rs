@@ -70,7 +70,7 @@ pub fn explain(errno: Errno, settings: &Settings) -> EnterError {
             "give rbuild an AppArmor profile with the rule `userns,`, or as root: \
              sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         ),
-        (Errno::PERM, Settings { seccomp: Some(2), .. }) => (
+        (Errno::PERM | Errno::NOSYS, Settings { seccomp: Some(2), .. }) => (
             "the seccomp profile of the container around this process forbids it".into(),
             "start that container with --security-opt seccomp=unconfined (kubernetes: \
              seccompProfile type Unconfined), or with --privileged",

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid};
 
 use super::super::sys::{self, Forked, Namespaces};
@@ -33,7 +34,7 @@ impl Mapper {
         let (ours, theirs) = wire::pair().map_err(EnterError::Helper)?;
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        match sys::clone_process(Namespaces(0)).map_err(EnterError::Helper)? {
+        match sys::clone_process(Namespaces(0)).map_err(no_helper)? {
             Forked::Parent(pidfd) => Ok(Mapper { socket: ours, pidfd, uid, gid }),
             Forked::Child => {
                 drop(ours);
@@ -70,6 +71,15 @@ impl Mapper {
     }
 }
 
+/// In a container that forbids user namespaces, the system call that starts the helper is missing
+/// already, because it could make one.
+fn no_helper(errno: Errno) -> EnterError {
+    match errno {
+        Errno::NOSYS | Errno::PERM => diagnose::refused(errno),
+        errno => EnterError::Helper(errno),
+    }
+}
+
 const SINGLE: &str = "only one user id is available: files of an image that belong to other \
                       users, and USER other than root, do not work";
 
@@ -81,7 +91,7 @@ fn write_map(path: &str, text: &str) -> Result<(), EnterError> {
     }
     match std::fs::write(path, text) {
         Err(source) if source.raw_os_error() == Some(libc::EPERM) && path.ends_with("uid_map") => {
-            Err(diagnose::powerless(rustix::io::Errno::PERM))
+            Err(diagnose::powerless(Errno::PERM))
         }
         // Kernels that cannot deny it need no denial.
         Err(source) if path.ends_with("setgroups") && source.kind() == NOT_FOUND => Ok(()),

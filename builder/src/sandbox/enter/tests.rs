@@ -47,6 +47,7 @@ fn the_missing_setting_is_named() {
             "kernel.apparmor_restrict_unprivileged_userns",
         ),
         (Errno::PERM, Settings { seccomp: Some(2), ..none.clone() }, "seccomp profile"),
+        (Errno::NOSYS, Settings { seccomp: Some(2), ..none.clone() }, "seccomp profile"),
         (Errno::INVAL, none.clone(), "CONFIG_USER_NS"),
         (Errno::USERS, none.clone(), "nested"),
     ];

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rbuild_solver::op::Security;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -37,6 +38,9 @@ const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// In `/sys`.
 const MASKED_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 
+/// The size of `/dev/shm`, in bytes, where nobody asks for another.
+const SHARED_MEMORY: u64 = 64 << 20;
+
 /// Links in `/dev`.
 const LINKS: [(&str, &str); 6] = [
     ("fd", "/proc/self/fd"),
@@ -48,7 +52,7 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// The step's own processes, and little of the kernel.
-pub fn mount_proc(place: &Place<'_>, stage: &Stage) -> Result<(), Failure> {
+pub fn mount_proc(place: &Place<'_>, stage: &Stage, security: Security) -> Result<(), Failure> {
     let proc = new_mount("proc", &[], INERT).map_err(|errno| {
         let failure = Failure::setup("mount `/proc`", errno);
         match errno {
@@ -61,6 +65,9 @@ pub fn mount_proc(place: &Place<'_>, stage: &Stage) -> Result<(), Failure> {
         }
     })?;
     place.put(&proc, "/proc", Kind::Directory)?;
+    if security == Security::Insecure {
+        return Ok(());
+    }
     for path in MASKED_PROC {
         mask(stage, &proc, path).doing(|| format!("hide `/proc/{path}`"))?;
     }
@@ -72,7 +79,7 @@ pub fn mount_proc(place: &Place<'_>, stage: &Stage) -> Result<(), Failure> {
 
 /// A few devices, terminals, shared memory and message queues of the step's own.
 pub fn mount_dev(place: &Place<'_>, stage: &Stage, request: &Request) -> Result<(), Failure> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | devices_of(request.security);
     let dev = new_mount("tmpfs", &[("mode", "0755"), ("size", "65536k")], attributes)
         .doing(|| "prepare `/dev`")?;
     place.put(&dev, "/dev", Kind::Directory)?;
@@ -89,7 +96,8 @@ pub fn mount_dev(place: &Place<'_>, stage: &Stage, request: &Request) -> Result<
     let options = [[("mode", "0620"), ("ptmxmode", "0666")].as_slice(), gid].concat();
     let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     put_below(&dev, "pts", "devpts", &options, quiet)?;
-    put_below(&dev, "shm", "tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?;
+    let size = request.resources.shm_size.unwrap_or(SHARED_MEMORY).to_string();
+    put_below(&dev, "shm", "tmpfs", &[("mode", "1777"), ("size", &size)], INERT)?;
     put_below(&dev, "mqueue", "mqueue", &[], INERT)?;
     if matches!(request.stdio, Stdio::Terminal { .. }) {
         make_file(dev.as_fd(), "console").doing(|| "make `/dev/console`")?;
@@ -97,33 +105,45 @@ pub fn mount_dev(place: &Place<'_>, stage: &Stage, request: &Request) -> Result<
     Ok(())
 }
 
+/// Whether a step that makes a device file can open it.
+pub fn devices_of(security: Security) -> MountAttrFlags {
+    match security {
+        Security::Confined => MountAttrFlags::MOUNT_ATTR_NODEV,
+        Security::Insecure => MountAttrFlags::empty(),
+    }
+}
+
 /// The kernel's objects, read-only: a view of the step's own network, or, where that cannot be
 /// made, the host's.
-pub fn mount_sys(place: &Place<'_>, stage: &Stage) -> Result<(), Failure> {
-    let sys = match new_mount("sysfs", &[], INERT | READ_ONLY) {
-        Err(Errno::PERM) => host_sys(),
+pub fn mount_sys(place: &Place<'_>, stage: &Stage, security: Security) -> Result<(), Failure> {
+    let attributes = match security {
+        Security::Confined => INERT | READ_ONLY,
+        Security::Insecure => INERT,
+    };
+    let sys = match new_mount("sysfs", &[], attributes) {
+        Err(Errno::PERM) => host_sys(attributes),
         made => made,
     }
     .doing(|| "prepare `/sys`")?;
     place.put(&sys, "/sys", Kind::Directory)?;
-    for path in MASKED_SYS {
+    for path in MASKED_SYS.iter().filter(|_| security == Security::Confined) {
         mask(stage, &sys, path).doing(|| format!("hide `/sys/{path}`"))?;
     }
     // Where the host has no unified hierarchy there is nothing to show, and nothing to fear.
     if let (Ok(cgroup), Ok(point)) =
-        (new_mount("cgroup2", &[], INERT | READ_ONLY), open_below(&sys, "fs/cgroup"))
+        (new_mount("cgroup2", &[], attributes), open_below(&sys, "fs/cgroup"))
     {
         put_on(&cgroup, &point).doing(|| "mount `/sys/fs/cgroup`")?;
     }
     Ok(())
 }
 
-fn host_sys() -> Result<OwnedFd, Errno> {
+fn host_sys(attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
     let sys = open_tree(CWD, "/sys", flags)?;
-    sys::mount_setattr(&sys, (INERT | READ_ONLY).bits().into(), Depth::Recursive)?;
+    sys::mount_setattr(&sys, attributes.bits().into(), Depth::Recursive)?;
     Ok(sys)
 }
 

@@ -16,6 +16,8 @@ fn request(lab: &Lab) -> Request {
         user: String::new(),
         hostname: String::new(),
         network: Network::Host,
+        security: rbuild_solver::op::Security::Confined,
+        resources: rbuild_solver::op::Resources::default(),
         hosts: Vec::new(),
         resolv_conf: Vec::new(),
         mounts: Vec::new(),

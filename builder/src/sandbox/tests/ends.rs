@@ -18,19 +18,22 @@ isolated! {
     fn background_processes_end_with_the_step(lab) {
         std::fs::create_dir(lab.path("host")).unwrap();
         fifo(&lab.path("host/pipe"));
-        // The lock of the process in the background is the witness: it holds the pipe open.
-        let mut spec = lab.spec("(exec 3<>/h/pipe; exec setsid sleep 1000) & sleep 0.01; exit 3");
+        let sleep = sleep();
+        // The pipe says when the process in the background is there.
+        let script = format!("(setsid {sleep} & echo >/h/pipe; wait) & cat /h/pipe >/dev/null; exit 3");
+        let mut spec = lab.spec(&script);
         spec.mounts = vec![lab.bind("host", "/h", Access::ReadWrite)];
         assert_eq!(lab.try_run(&spec).unwrap().0, Exit::Code(3));
-        assert!(processes("sleep 1000").is_empty());
+        assert!(processes(&sleep).is_empty());
     }
 
     fn cancelling_kills_everything(lab) {
-        let spec = lab.spec("sleep 2000 & setsid sleep 2000 & echo up; wait");
+        let sleep = sleep();
+        let spec = lab.spec(&format!("{sleep} & setsid {sleep} & echo up; wait"));
         let cancel = Cancel::new();
         let result = lab.sandbox.run(&spec, &mut |_| cancel.cancel(), &cancel);
         assert!(matches!(result, Err(SandboxError::Cancelled)), "{result:?}");
-        assert!(processes("sleep 2000").is_empty());
+        assert!(processes(&sleep).is_empty());
         // The sandbox goes on.
         assert_eq!(lab.sh("echo on"), "on\n");
     }
@@ -61,7 +64,8 @@ isolated! {
     }
 
     fn steps_end_with_the_server(lab) {
-        let spec = lab.spec("sleep 3000 & echo up; wait");
+        let sleep = sleep();
+        let spec = lab.spec(&format!("{sleep} & echo up; wait"));
         let server = lab.sandbox.server_id();
         let kill = |_: &[u8]| {
             let pid = rustix::process::Pid::from_raw(server as i32).unwrap();
@@ -72,7 +76,7 @@ isolated! {
         let result = lab.try_run(&spec);
         assert!(matches!(result, Err(SandboxError::ServerGone)), "{result:?}");
         // The kernel is still at it, perhaps.
-        while !processes("sleep 3000").is_empty() {
+        while !processes(&sleep).is_empty() {
             std::thread::yield_now();
         }
     }
@@ -85,6 +89,11 @@ isolated! {
         let text = lab.run(&spec);
         assert_eq!(text, "/dev/pts/0\r\n24 80\r\nterminal\r\ntty\r\n/dev/console\r\n1000\r\n");
     }
+}
+
+/// A command that no other test runs at the same time.
+fn sleep() -> String {
+    format!("sleep {}", 100_000 + std::process::id())
 }
 
 /// The processes with this command line that this process can see, by number.

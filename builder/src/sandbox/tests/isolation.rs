@@ -54,6 +54,18 @@ fn root_of_a_user_namespace_stays_in_it() {
     assert!(said.is_empty() || said.starts_with("true single 1 this user namespace"), "{said}");
 }
 
+#[test]
+fn ids_of_a_user_namespace_are_used() {
+    let said = says(As::Mapped, "ids_of_a_user_namespace_are_used", |_| {});
+    assert!(said.is_empty() || said == "true full 2 ", "{said}");
+}
+
+#[test]
+fn root_of_an_ordinary_container_maps_its_own_ids() {
+    let said = says(As::Powerless, "root_of_an_ordinary_container_maps_its_own_ids", |_| {});
+    assert!(said.is_empty() || said == "true full 1 ", "{said}");
+}
+
 fn other_users_need_ids(lab: &Lab) {
     let mut spec = lab.spec("id");
     spec.user = "1000".into();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rbuild_solver::op::Network;
+use rbuild_solver::op::{Network, Resources, Security};
 use rbuild_solver::worker::Cancel;
 
 use super::super::enter::EnterError;
@@ -24,8 +24,24 @@ const MARK: &str = "RBUILD_TEST_ISOLATED";
 pub enum As {
     Root,
     User,
-    /// An ordinary user, in a user namespace that somebody else has made.
+    /// An ordinary user, in a user namespace that somebody else has made, with one id.
     Unshared,
+    /// The same with the user's ranges of ids: `podman unshare`.
+    Mapped,
+    /// Root that may not mount: in an ordinary container.
+    Powerless,
+}
+
+impl As {
+    /// What the test is started by.
+    fn wrapper(self) -> &'static [&'static str] {
+        match self {
+            As::Root | As::User => &[],
+            As::Unshared => &["unshare", "--user", "--map-root-user"],
+            As::Mapped => &["unshare", "--user", "--map-root-user", "--map-auto"],
+            As::Powerless => &["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
+        }
+    }
 }
 
 static ISOLATION: OnceLock<Result<Isolation, EnterError>> = OnceLock::new();
@@ -50,13 +66,14 @@ pub fn run_changed(whom: As, test: &str, body: fn(&Lab), change: impl Fn(&mut Co
         return String::new();
     }
     let test = test.split_once("::").unwrap().1;
-    let mut command = match whom {
-        As::Unshared => Command::new("unshare"),
-        As::Root | As::User => Command::new("/proc/self/exe"),
+    let mut command = match whom.wrapper() {
+        [] => Command::new("/proc/self/exe"),
+        [program, args @ ..] => {
+            let mut command = Command::new(program);
+            command.args(args).arg(std::env::current_exe().unwrap());
+            command
+        }
     };
-    if whom == As::Unshared {
-        command.args(["--user", "--map-root-user"]).arg(std::env::current_exe().unwrap());
-    }
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
     if let Err(why) = become_whom(whom, &mut command) {
         cannot_run(why);
@@ -73,10 +90,12 @@ pub fn run_changed(whom: As, test: &str, body: fn(&Lab), change: impl Fn(&mut Co
 }
 
 fn become_whom(whom: As, command: &mut Command) -> Result<(), &'static str> {
-    match (whom, rustix::process::geteuid().is_root()) {
-        (As::Root, true) | (As::User | As::Unshared, false) => Ok(()),
-        (As::Root, false) => Err("not root"),
-        (As::User | As::Unshared, true) => {
+    let is_root = rustix::process::geteuid().is_root();
+    match whom {
+        As::Root | As::Powerless if is_root => Ok(()),
+        As::Root | As::Powerless => Err("not root"),
+        As::User | As::Unshared | As::Mapped if !is_root => Ok(()),
+        As::User | As::Unshared | As::Mapped => {
             let (uid, gid) = tester().ok_or("there is no user `tester`, and it cannot be made")?;
             command.uid(uid).gid(gid).current_dir("/").env("USER", "tester");
             command.env("HOME", "/").env("TMPDIR", "/tmp");
@@ -126,7 +145,7 @@ impl Drop for Lab {
 impl Lab {
     fn new() -> Lab {
         let isolation = ISOLATION.get().unwrap().as_ref().unwrap().clone();
-        let sandbox = Sandbox::start(&isolation).unwrap();
+        let sandbox = Sandbox::new(&isolation, Entitlement::ALL.to_vec());
         let lab = Lab { isolation, sandbox, folder: tempfile::tempdir().unwrap() };
         for folder in ["base/bin", "upper", "work"] {
             std::fs::create_dir_all(lab.path(folder)).unwrap();
@@ -163,6 +182,8 @@ impl Lab {
             user: String::new(),
             hostname: "buildkitsandbox".into(),
             network: Network::None,
+            security: Security::Confined,
+            resources: Resources::default(),
             extra_hosts: Vec::new(),
             mounts: Vec::new(),
             stdio: Stdio::Piped,

@@ -59,11 +59,10 @@ impl Rules {
             (None, _) | (_, Kind::Symlink { .. }) => node.mode,
             (Some(change), kind) => change.apply(node.mode, matches!(kind, Kind::Dir)),
         };
-        let owner = match (self.owner, owners) {
-            (Some(owner), _) => owner,
-            (None, Owners::Kept) => Owner { uid: node.uid, gid: node.gid },
-            (None, Owners::Root) => Owner::default(),
-        };
+        let owner = self.owner.unwrap_or(match owners {
+            Owners::Kept => Owner { uid: node.uid, gid: node.gid },
+            Owners::Root => Owner::default(),
+        });
         let mut entry = Entry::new(path, kind, mode);
         (entry.uid, entry.gid) = (owner.uid, owner.gid);
         entry.mtime = (node.mtime.seconds, node.mtime.nanos);

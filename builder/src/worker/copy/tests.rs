@@ -318,7 +318,8 @@ fn without_a_base_everything_is_new() {
     assert_eq!(run(None, &context, "COPY --chown=app f /"), [error]);
 }
 
-/// G59, G60 and G61: what comes from a stage keeps its owners, but for the top.
+/// G59, G60 and G61: what comes from a stage keeps its owners, but for the top. What comes from a
+/// context is root's.
 #[test]
 fn a_stage_keeps_its_owners() {
     if support::skips() {
@@ -342,6 +343,11 @@ fn a_stage_keeps_its_owners() {
             None,
             "COPY --from --chown=300:400 dir /dir",
             &["d 0755 300:400 dir", "d 0711 300:400 dir/sub", "f 0640 300:400 dir/sub/f=f"],
+        ),
+        (
+            None,
+            "COPY dir /dir",
+            &["d 0755 0:0 dir", "d 0711 0:0 dir/sub", "f 0640 0:0 dir/sub/f=f"],
         ),
         (
             Some(&base),

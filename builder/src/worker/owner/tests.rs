@@ -50,6 +50,7 @@ fn owners_are_what_docker_makes_of_them() {
 #[test]
 fn numbers_need_no_image() {
     assert_eq!(look_up("7:8", None).unwrap(), Owner { uid: 7, gid: 8 });
+    assert_eq!(look_up("root:root", None).unwrap(), Owner::default());
     let error = look_up("app", None).unwrap_err().to_string();
     assert_eq!(error, "no user `app`: the image has no `/etc/passwd`; use a number");
 }

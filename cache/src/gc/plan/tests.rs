@@ -109,7 +109,7 @@ prop_compose! {
             BlobUsage { held, ..blob(n, size, is_tar) }
         });
         let records = (0..).zip(records).map(|(key, (layers, took))| record(key, &layers, took));
-        Usage { layers: layers.collect(), blobs: blobs.collect(), records: records.collect(), other }
+        Usage { layers: layers.collect(), blobs: blobs.collect(), records: records.collect(), volumes: Vec::new(), other }
     }
 }
 

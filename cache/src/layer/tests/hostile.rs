@@ -111,6 +111,16 @@ fn links_of_the_layer_are_followed_inside_it_only() {
 }
 
 #[test]
+fn an_entry_that_takes_the_place_of_its_own_parent_has_no_parent_any_more() {
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let climbs = || Forge::default().add(b'2', "a", "..", b"").add(b'0', "a/a/a", "", b"1");
+        assert!(climbs().import(&fresh).is_ok());
+        assert!(climbs().add(b'0', "a/a/a", "", b"2").import(&fresh).is_err());
+    }
+}
+
+#[test]
 fn a_link_at_the_path_itself_is_replaced_not_followed() {
     for form in FORMS {
         let outside = tempfile::NamedTempFile::new().unwrap();
