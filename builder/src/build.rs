@@ -19,7 +19,7 @@ use crate::cli::Session;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
-use crate::source::context::BuildContext;
+use crate::source::context::{BuildContext, Reader};
 use crate::source::image::Policy;
 use crate::source::images::Images;
 use crate::source::remote::Remotes;
@@ -49,7 +49,8 @@ pub fn build(
     session: &Session,
     progress: &Progress,
 ) -> Result<Built, BuildError> {
-    let context = open_context(options, progress)?;
+    let remotes = Remotes::new(session, now(options))?;
+    let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = read(&source, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
@@ -60,17 +61,28 @@ pub fn build(
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     warn(&lowered.warnings, &source, progress);
     check::beside_build((&ast, &source), &graph, &bases, options, &context, progress)?;
-    let remotes = Remotes::new(session, now(options))?;
     pin(&mut lowered, &remotes, &source, progress)?;
     let sources = Sources { context: &context, images: &images, remotes: &remotes };
     let finished = run(&lowered, options, session, &sources, &source, progress)?;
     finished.write(options, session, &images, progress)
 }
 
-fn open_context(options: &BuildOptions, progress: &Progress) -> Result<BuildContext, BuildError> {
+fn open_context(
+    options: &BuildOptions,
+    session: &Session,
+    remotes: &Remotes<'_>,
+    progress: &Progress,
+) -> Result<BuildContext, BuildError> {
     let phase = progress.phase("[internal] load build definition");
-    let context =
-        BuildContext::open(&options.context, options.file.as_deref(), &mut std::io::stdin())?;
+    let keep = options.frontend.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    let keep_git_dir = keep.is_some_and(|keep| keep == "1" || keep.eq_ignore_ascii_case("true"));
+    let reader = Reader { store: &session.store, remotes, keep_git_dir };
+    let stdin = &mut std::io::stdin();
+    let file = options.file.as_deref();
+    let mut context = BuildContext::open(&options.context, file, stdin, reader)?;
+    for (name, source) in &options.contexts {
+        context.add(name, source, reader)?;
+    }
     phase.done();
     Ok(context)
 }
@@ -142,7 +154,6 @@ fn run(
         images,
         remotes,
         context,
-        stats: session.store.stat_cache(&context.root)?,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
         secrets: options.secrets.clone(),
@@ -155,8 +166,10 @@ fn run(
     let mut results =
         solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)
             .map_err(|error| BuildError::step(error, &lowered.graph, source))?;
-    if let Err(error) = worker.stats.save() {
-        progress.notice(&format!("the next build has to read the context again: {error}"));
+    for files in std::iter::once(&context.files).chain(context.named.values()) {
+        if let Err(error) = files.stats.save() {
+            progress.notice(&format!("the next build has to read the context again: {error}"));
+        }
     }
     Ok(match lowered.target {
         Some(target) => Finished::new(lowered, target, results.remove(0)),

@@ -3,6 +3,7 @@
 
 mod build;
 mod call;
+mod context;
 mod help;
 mod images;
 mod prune;
@@ -65,6 +66,8 @@ enum Command {
     Login(registry::LoginArgs),
     /// Forget the credentials of a registry
     Logout(registry::LogoutArgs),
+    /// Look at build contexts
+    Context(context::Args),
     /// Remove what nothing needs
     Prune(prune::PruneArgs),
     /// Show what takes room in the store
@@ -107,6 +110,7 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Load(args) => transfer::load(&args),
         Command::Login(args) => registry::login(&args),
         Command::Logout(args) => registry::logout(&args),
+        Command::Context(args) => context::main(args),
         Command::Prune(args) => prune::prune(&args),
         Command::Du(args) => prune::du(&args),
         Command::Version => help::version(),

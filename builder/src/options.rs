@@ -1,5 +1,7 @@
 //! What a build is asked to do: the result of reading flags, files and environment, as data.
 
+mod contexts;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,14 +11,19 @@ use rbuild_frontend::Options as FrontendOptions;
 use crate::progress::Mode;
 use crate::registry::reference::Reference;
 use crate::sandbox::Entitlement;
+use crate::source::context::NamedSource;
 use crate::worker::mount::Agents;
 use crate::worker::secrets::Secrets;
+
+pub use contexts::NamedContexts;
 
 /// One build.
 #[derive(Debug)]
 pub struct BuildOptions {
-    /// The build context as given: a path, or `-`.
+    /// The build context as given: a path, an address, or `-`.
     pub context: String,
+    /// Named contexts that are files.
+    pub contexts: BTreeMap<String, NamedSource>,
     /// `--file` as given.
     pub file: Option<String>,
     /// The names of the image.

@@ -3,7 +3,7 @@
 //! One file per op beside this one. What is decided here is only which of them is called and what
 //! is remembered of the result.
 
-mod copy;
+pub mod copy;
 mod exec;
 mod files;
 pub mod logs;
@@ -53,8 +53,6 @@ pub struct BuildWorker<'a> {
     pub remotes: &'a Remotes<'a>,
     /// The build context.
     pub context: &'a BuildContext,
-    /// What the files of the context hashed to in earlier builds.
-    pub stats: StatCache,
     /// Where the output of steps is kept.
     pub logs: logs::Logs,
     /// Lines for the /etc/hosts of steps.
@@ -87,8 +85,8 @@ pub struct Known {
 pub enum Output {
     /// A stack of layers.
     Snapshot(Snapshot),
-    /// The build context.
-    Context,
+    /// The files that the user gives under this name.
+    Context(String),
 }
 
 impl Worker for BuildWorker<'_> {
@@ -96,16 +94,16 @@ impl Worker for BuildWorker<'_> {
     type Error = WorkError;
     type Claim = KeyLock;
 
-    fn context(&self, _: &ContextOp) -> Result<Output, WorkError> {
-        Ok(Output::Context)
+    fn context(&self, context: &ContextOp) -> Result<Output, WorkError> {
+        Ok(Output::Context(context.name.clone()))
     }
 
     fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
         match (output, selector) {
-            (Output::Context, Selector::Paths(paths)) => self.context_content(paths),
-            (Output::Context, Selector::Whole) => {
+            (Output::Context(name), Selector::Paths(paths)) => self.context_content(name, paths),
+            (Output::Context(name), Selector::Whole) => {
                 let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
-                self.context_content(&all)
+                self.context_content(name, &all)
             }
             (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
             (Output::Snapshot(snapshot), Selector::Paths(paths)) => {
@@ -136,9 +134,11 @@ impl Worker for BuildWorker<'_> {
 
     fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
         let Selector::Paths(paths) = &vertex.inputs.get(input)?.selector else { return None };
-        let last = self.store.records().file_list(&self.file_slot(&vertex.origin.slot, input))?;
-        let now = self.context.tree.select(paths).ok()?.manifest();
-        manifest::diff(&last, &now)
+        let list = self.store.records().file_list(&self.file_slot(&vertex.origin.slot, input))?;
+        let end = list.iter().position(|byte| *byte == b'\n')?;
+        let (name, last) = (std::str::from_utf8(&list[..end]).ok()?, &list[end + 1..]);
+        let now = self.context.files(name).tree.select(paths).ok()?.manifest();
+        manifest::diff(last, &now)
     }
 
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<KeyLock, WorkError> {
@@ -153,7 +153,7 @@ impl Worker for BuildWorker<'_> {
             Op::Exec(op) => exec::run(self, op, &inputs)?,
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
-            Op::Context(_) => return Ok(Output::Context),
+            Op::Context(context) => return self.context(context),
         };
         Ok(Output::Snapshot(snapshot))
     }
@@ -192,8 +192,13 @@ impl BuildWorker<'_> {
         Ok(ContentDigest::from_hasher(&hasher))
     }
 
-    fn context_content(&self, paths: &PathSelector) -> Result<ContentDigest, WorkError> {
-        Ok(self.context.tree.select(paths)?.digest(&self.stats)?)
+    fn context_content(
+        &self,
+        name: &str,
+        paths: &PathSelector,
+    ) -> Result<ContentDigest, WorkError> {
+        let files = self.context.files(name);
+        Ok(files.tree.select(paths)?.digest(&files.stats)?)
     }
 
     fn selected_content(
@@ -241,7 +246,7 @@ impl BuildWorker<'_> {
 
     /// Which step of which project: what a miss is compared with, and what `du` shows.
     fn slot(&self, step: &str) -> String {
-        format!("{} {step}", self.context.root.display())
+        format!("{} {step}", self.context.place)
     }
 
     /// The time of what is made here and has none of its own, in seconds and nanoseconds.
@@ -252,21 +257,22 @@ impl BuildWorker<'_> {
     fn input_row(&self, input: &Output, selector: &Selector) -> InputRow {
         let (layers, content) = match input {
             Output::Snapshot(snapshot) => (Some(snapshot.layers.clone()), None),
-            Output::Context => (None, self.content(input, selector).ok()),
+            Output::Context(_) => (None, self.content(input, selector).ok()),
         };
         InputRow { layers, content, selector: selector.clone() }
     }
 
-    /// Keeps what the op saw of the context, so that the next miss can name a file.
+    /// Keeps what the op saw of a context, behind the context's name, so that the next miss can name a file.
     fn save_file_lists(&self, entry: &Save<'_, Output>) -> Result<(), DbError> {
         let vertex = entry.vertex;
         for (input, edge) in vertex.inputs.iter().enumerate() {
-            if let (Some(Output::Context), Selector::Paths(paths)) =
+            if let (Some(Output::Context(name)), Selector::Paths(paths)) =
                 (entry.inputs.get(input), &edge.selector)
-                && let Ok(selection) = self.context.tree.select(paths)
+                && let Ok(selection) = self.context.files(name).tree.select(paths)
             {
                 let slot = self.file_slot(&vertex.origin.slot, input);
-                self.store.records().put_file_list(&slot, &selection.manifest())?;
+                let list = [name.as_bytes(), b"\n", &selection.manifest()].concat();
+                self.store.records().put_file_list(&slot, &list)?;
             }
         }
         Ok(())
@@ -300,7 +306,7 @@ impl Inputs<'_, '_> {
     fn base(&self, input: Option<usize>) -> Snapshot {
         match input.and_then(|input| self.job.inputs.get(input)) {
             Some(Output::Snapshot(snapshot)) => snapshot.clone(),
-            Some(Output::Context) | None => Snapshot::default(),
+            Some(Output::Context(_)) | None => Snapshot::default(),
         }
     }
 
@@ -312,11 +318,20 @@ impl Inputs<'_, '_> {
         })
     }
 
+    /// What the files of a context hashed to in earlier builds.
+    fn stats<'b>(&self, worker: &'b BuildWorker<'_>, input: usize) -> &'b StatCache {
+        match self.job.inputs.get(input) {
+            Some(Output::Context(name)) => &worker.context.files(name).stats,
+            _ => &worker.context.files.stats,
+        }
+    }
+
     /// The files that an op reads from an input.
     fn tree(&self, input: usize) -> Result<Tree, WorkError> {
         match self.job.inputs.get(input) {
             Some(Output::Snapshot(snapshot)) => self.worker.tree(snapshot),
-            Some(Output::Context) | None => Ok(self.worker.context.tree.clone()),
+            Some(Output::Context(name)) => Ok(self.worker.context.files(name).tree.clone()),
+            None => Ok(self.worker.context.files.tree.clone()),
         }
     }
 }

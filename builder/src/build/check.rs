@@ -9,13 +9,14 @@ use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, StageGraph, stages, stages_with_errors};
 
-use super::{BuildError, error, open_context, policy};
+use super::{BuildError, error, now, open_context, policy};
 use crate::cli::Session;
 use crate::exit::Exit;
 use crate::options::BuildOptions;
 use crate::progress::Progress;
 use crate::source::context::BuildContext;
 use crate::source::images::{Images, ImagesError};
+use crate::source::remote::Remotes;
 
 /// What came of looking at a file.
 pub struct Checked {
@@ -62,7 +63,8 @@ pub fn check(
     session: &Session,
     progress: &Progress,
 ) -> Result<Checked, BuildError> {
-    let context = open_context(options, progress)?;
+    let remotes = Remotes::new(session, now(options))?;
+    let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let parsed = parse(&source);
     let is_error = |found: &Diagnostic| found.severity == Severity::Error;
@@ -96,7 +98,7 @@ fn look(
     options: &BuildOptions,
     context: &BuildContext,
 ) -> Result<Findings, Vec<Diagnostic>> {
-    let hidden = |path: &str| context.tree.hides(path.as_bytes());
+    let hidden = |path: &str| context.files.tree.hides(path.as_bytes());
     lint(&Facts::new(ast, graph, bases, &options.frontend, &hidden))
 }
 
@@ -111,8 +113,13 @@ pub struct Offered {
 }
 
 /// Finds what a file offers. No image is looked up.
-pub fn offered(options: &BuildOptions, progress: &Progress) -> Result<Offered, BuildError> {
-    let context = open_context(options, progress)?;
+pub fn offered(
+    options: &BuildOptions,
+    session: &Session,
+    progress: &Progress,
+) -> Result<Offered, BuildError> {
+    let remotes = Remotes::new(session, now(options))?;
+    let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = super::read(&source, progress)?;
     let graph = stages(&ast, &source, &options.frontend)

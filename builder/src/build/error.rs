@@ -32,7 +32,7 @@ pub enum BuildError {
     },
     /// The build context.
     #[error(transparent)]
-    Context(#[from] ContextError),
+    Context(Box<ContextError>),
     /// Something from elsewhere.
     #[error(transparent)]
     Remote(#[from] RemoteError),
@@ -68,6 +68,12 @@ pub enum BuildError {
     /// The user ended the build.
     #[error("the build was interrupted")]
     Interrupted,
+}
+
+impl From<ContextError> for BuildError {
+    fn from(error: ContextError) -> BuildError {
+        BuildError::Context(Box::new(error))
+    }
 }
 
 impl BuildError {
@@ -123,7 +129,10 @@ impl BuildError {
         match self {
             BuildError::Reported { report, exit } => Failure::rendered(exit, report),
             BuildError::Interrupted => Failure::new(Exit::Interrupted, &self, None),
-            BuildError::Context(ref error) => Failure::new(Exit::Build, error, context_help(error)),
+            BuildError::Context(ref error) => match &**error {
+                ContextError::Remote(error) => Failure::new(error.exit(), error, error.help()),
+                error => Failure::new(Exit::Build, error, context_help(error)),
+            },
             BuildError::Image(ref error) => Failure::new(error.exit(), error, error.help()),
             BuildError::Remote(ref error) => Failure::new(error.exit(), error, error.help()),
             ref error => Failure::new(Exit::Machine, error, None),

@@ -31,7 +31,7 @@ impl Finished {
     pub fn new(lowered: &Lowered, target: VertexId, output: worker::Output) -> Finished {
         let snapshot = match output {
             worker::Output::Snapshot(snapshot) => snapshot,
-            worker::Output::Context => Snapshot::default(),
+            worker::Output::Context(_) => Snapshot::default(),
         };
         let base = base_of(&lowered.graph, target);
         Finished { config: lowered.config.clone(), base, snapshot }

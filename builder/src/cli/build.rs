@@ -14,7 +14,7 @@ use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
 use crate::cli::steps::StepArgs;
 use crate::exit::Exit;
-use crate::options::{BuildOptions, Output, Pull};
+use crate::options::{BuildOptions, NamedContexts, Output, Pull};
 use crate::progress::{Mode, Progress};
 use crate::registry::reference::Reference;
 
@@ -27,7 +27,8 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"
 /// Flags of `rbuild build`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The build context: a folder, or `-` to read a Dockerfile from standard input
+    /// The build context: a folder, the address of a git repository or archive, or `-` for an
+    /// archive or a Dockerfile on standard input
     context: String,
     /// Name of the image, `name[:tag]`; may be given several times
     #[arg(short, long, value_name = "NAME")]
@@ -38,6 +39,10 @@ pub struct Args {
     /// Set a build-time variable; without `=VALUE` it is taken from the environment
     #[arg(long, value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
+    /// What takes the place of stages and images of a name: a folder, `docker-image://REFERENCE`,
+    /// `oci-layout://PATH[:TAG]`, the address of a git repository or archive
+    #[arg(long, value_name = "NAME=VALUE")]
+    build_context: Vec<String>,
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -139,13 +144,14 @@ impl Args {
         let tags = references(&self.tag)?;
         let outputs = self.outputs(&tags)?;
         let build_args = build_args(&self.build_arg);
+        let named = NamedContexts::parse(&self.build_context).map_err(Failure::usage)?;
         let frontend = FrontendOptions {
             proxies: proxies(&build_args),
             epoch: epoch(&build_args)?,
             build_args,
             target: self.target,
             also: self.also,
-            contexts: BTreeMap::new(),
+            contexts: named.names,
             platform: platform(self.platform.as_deref())?,
             build_platform: host_platform(),
             labels: labels(&self.label)?,
@@ -156,6 +162,7 @@ impl Args {
         };
         Ok(BuildOptions {
             context: self.context,
+            contexts: named.files,
             file: self.file,
             tags,
             outputs,

@@ -109,8 +109,9 @@ fn main_check(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
 }
 
 fn main_offered(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
+    let session = Session::open()?;
     let progress = Progress::new(options.progress);
-    let offered = offered(options, &progress);
+    let offered = offered(options, &session, &progress);
     progress.finish();
     let offered = offered.map_err(|error| error.into_failure())?;
     print(match (call.method, call.format) {

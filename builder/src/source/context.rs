@@ -3,38 +3,61 @@
 //! | given | is |
 //! |---|---|
 //! | a directory | the context; the Dockerfile is `-f`, or `Dockerfile` in it (or `dockerfile`) |
-//! | `-` | a Dockerfile on standard input and an empty context |
-//! | a directory and `-f -` | the context, and a Dockerfile on standard input |
+//! | `-` | an archive, or a Dockerfile and an empty context, on standard input |
+//! | a git address | the files of a commit |
+//! | another `http://..`, `https://..` | an archive, or a Dockerfile and an empty context |
+//!
+//! `-f -` is a Dockerfile on standard input, whatever the context. In what is fetched or unpacked,
+//! `-f` is looked for first, and then here; an absolute path is always here.
 //!
 //! `<Dockerfile>.dockerignore` beside the Dockerfile takes the place of `.dockerignore` in the
-//! context. Both are read even if they are ignored themselves, and neither may be a link that
-//! leads out of the context: a context can come from strangers. What `-f` names is the user's own
-//! choice, and may be anywhere.
+//! context. Both count for directories only, are read even if they are ignored themselves, and
+//! neither may be a link that leads out of the context: a context can come from strangers. What
+//! `-f` names here is the user's own choice, and may be anywhere.
+//!
+//! `--build-context` gives further files under other names, with ignore files of their own.
 
-use std::ffi::OsString;
-use std::fmt;
-use std::fs::File;
+mod fetch;
+mod files;
+mod find;
+mod ignore;
+
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rbuild_cache::tree::{self, Filter, Owners, Tree};
-use rbuild_frontend::ignore::{IgnoreError, IgnoreFile, Verdict};
-use tempfile::TempDir;
+use rbuild_cache::{FsError, Store};
+use rbuild_frontend::address::{Address, BadAddress};
+use rbuild_frontend::ignore::IgnoreError;
 
-use crate::source::sniff;
+pub use self::files::Files;
+use self::find::{Found, MAX_FILE, limited, root_ignore};
+use super::archive::ArchiveError;
+use super::remote::{RemoteError, Remotes};
+use super::sniff;
+
+/// Where contexts are read with.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Keeps what is fetched or unpacked.
+    pub store: &'a Store,
+    /// Fetches.
+    pub remotes: &'a Remotes<'a>,
+    /// Whether the files of a git repository include `.git`: `BUILDKIT_CONTEXT_KEEP_GIT_DIR`.
+    pub keep_git_dir: bool,
+}
 
 /// A build context that is ready to be read.
 #[derive(Debug)]
 pub struct BuildContext {
-    /// The files, as the ignore rules leave them.
-    pub tree: Tree,
-    /// The directory, absolute, links resolved. Of an empty context, it is one that only lives as
-    /// long as this value.
-    pub root: PathBuf,
+    /// The files of the context.
+    pub files: Files,
+    /// What project this is: the directory or the address.
+    pub place: String,
     /// What to build.
     pub dockerfile: Dockerfile,
-    _empty: Option<TempDir>,
+    /// The files of named contexts.
+    pub named: BTreeMap<String, Files>,
 }
 
 /// A Dockerfile that was read.
@@ -49,11 +72,16 @@ pub struct Dockerfile {
 /// Why there is no build context.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// A kind of context that there is no support for.
-    #[error("cannot use {kind} as the build context yet; use a directory")]
-    Unsupported {
-        /// What it is: `a git repository`.
-        kind: &'static str,
+    /// A Dockerfile from elsewhere.
+    #[error("`{0}` is an address: `-f` names a file here or in the build context")]
+    RemoteDockerfile(String),
+    /// An address that is none.
+    #[error("cannot use `{place}` as a build context: {source}")]
+    Address {
+        /// As it was given.
+        place: String,
+        /// What is wrong with it.
+        source: BadAddress,
     },
     /// No such directory, or it cannot be entered.
     #[error("cannot open the build context `{}`: {source}", path.display())]
@@ -80,6 +108,20 @@ pub enum ContextError {
         /// A file of that name in the context.
         inside: PathBuf,
     },
+    /// There is none of that name.
+    #[error("no `{file}` in `{context}`, and none here")]
+    NoSuchDockerfile {
+        /// Where it was looked for.
+        context: String,
+        /// What was asked for.
+        file: String,
+    },
+    /// Only an archive can hold a file.
+    #[error("`{0}` is no archive, so `-f` cannot name a file in it")]
+    NoArchive(String),
+    /// Only an archive can be a named context.
+    #[error("`{0}` is no archive")]
+    NoNamedArchive(String),
     /// It is empty, or holds nothing but blanks.
     #[error("the Dockerfile `{0}` is empty")]
     EmptyDockerfile(String),
@@ -110,10 +152,28 @@ pub enum ContextError {
         /// Which line, and why.
         source: IgnoreError,
     },
+    /// It could not be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// It could not be unpacked.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The store.
+    #[error(transparent)]
+    Disk(#[from] FsError),
+    /// The store cannot show what was fetched.
+    #[error(transparent)]
+    Mount(#[from] rbuild_cache::layer::MountError),
 }
 
-/// More than anybody wrote by hand; less than an endless file.
-const MAX_FILE: u64 = 16 << 20;
+/// What `--build-context` names, where it is files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedSource {
+    /// A directory here.
+    Folder(String),
+    /// A git repository or an archive.
+    Remote(Address),
+}
 
 impl BuildContext {
     /// Opens the context at `place`, with the Dockerfile `file` (relative to the working
@@ -122,228 +182,95 @@ impl BuildContext {
         place: &str,
         file: Option<&str>,
         stdin: &mut dyn Read,
+        reader: Reader<'_>,
     ) -> Result<BuildContext, ContextError> {
-        if place == "-" {
-            return match file {
-                Some("-") => Err(ContextError::TwiceStdin),
-                file => empty(file, stdin),
-            };
-        }
+        let (files, dockerfile) = match (place, file) {
+            ("-", Some("-")) => return Err(ContextError::TwiceStdin),
+            ("-", file) => reader.stream(stdin, "-", file)?,
+            _ => match address(place)? {
+                Some(address) => reader.remote(place, &address, file, stdin)?,
+                None => reader.directory(place, file, stdin)?,
+            },
+        };
+        let place = match address(place)? {
+            Some(_) => rbuild_frontend::address::redacted(place),
+            None => files.root.display().to_string(),
+        };
+        Ok(BuildContext { files, place, dockerfile, named: BTreeMap::new() })
+    }
+
+    /// Opens a named context, to go with this one.
+    pub fn add(
+        &mut self,
+        name: &str,
+        source: &NamedSource,
+        reader: Reader<'_>,
+    ) -> Result<(), ContextError> {
+        let files = match source {
+            NamedSource::Folder(path) => {
+                let root = directory(path)?;
+                let ignore = root_ignore(Path::new(path), &root)?;
+                Files::of_directory(&root, ignore, reader.store.stat_cache(&root)?)?
+            }
+            NamedSource::Remote(address) => reader.named(address)?,
+        };
+        self.named.insert(name.to_owned(), files);
+        Ok(())
+    }
+
+    /// The files of a context by its name in the graph.
+    pub fn files(&self, name: &str) -> &Files {
+        self.named.get(name).unwrap_or(&self.files)
+    }
+}
+
+impl Reader<'_> {
+    fn directory(
+        &self,
+        place: &str,
+        file: Option<&str>,
+        stdin: &mut dyn Read,
+    ) -> Result<(Files, Dockerfile), ContextError> {
         let root = directory(place)?;
         let found = match file {
             Some("-") => Found { path: None, dockerfile: from_stdin(stdin)? },
-            Some(file) => Found::named(file, Path::new(place))?,
+            Some(file) => Found::named(file, Some(Path::new(place)))?,
             None => Found::inside(Path::new(place), &root)?,
         };
         let ignore = found.ignore(Path::new(place), &root)?;
-        let tree = open_tree(&root, ignore)?;
-        Ok(BuildContext { tree, root, dockerfile: found.dockerfile, _empty: None })
+        let files = Files::of_directory(&root, ignore, self.store.stat_cache(&root)?)?;
+        Ok((files, found.dockerfile))
     }
 }
 
-/// A Dockerfile and where it is, if it is a file.
-struct Found {
-    path: Option<PathBuf>,
-    dockerfile: Dockerfile,
-}
-
-impl Found {
-    /// What the user named.
-    fn named(file: &str, place: &Path) -> Result<Found, ContextError> {
-        if let Some(kind) = remote(file) {
-            return Err(ContextError::Unsupported { kind });
-        }
-        let (path, inside) = (PathBuf::from(file), place.join(file));
-        if !path.exists() && inside.exists() {
-            return Err(ContextError::Misplaced { path, inside });
-        }
-        let text = read(&path)?;
-        Found::new(path, text)
+/// What a name that is no directory stands for.
+fn address(place: &str) -> Result<Option<Address>, ContextError> {
+    if Path::new(place).is_dir() {
+        return Ok(None);
     }
-
-    /// What is found in the context.
-    fn inside(place: &Path, root: &Path) -> Result<Found, ContextError> {
-        for name in ["Dockerfile", "dockerfile"] {
-            let path = place.join(name);
-            if let Some(text) = read_inside(&path, root)? {
-                return Found::new(path, text);
-            }
-        }
-        Err(ContextError::NoDockerfile { context: place.to_owned() })
-    }
-
-    fn new(path: PathBuf, text: Vec<u8>) -> Result<Found, ContextError> {
-        let name = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-        let dockerfile = Dockerfile { name, text }.checked()?;
-        Ok(Found { path: Some(path), dockerfile })
-    }
-
-    /// The ignore rules that go with it.
-    fn ignore(&self, place: &Path, root: &Path) -> Result<Option<Ignore>, ContextError> {
-        let beside = self.path.as_ref().map(|path| {
-            let mut name = OsString::from(path);
-            name.push(".dockerignore");
-            PathBuf::from(name)
-        });
-        let own = match beside.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-            Some(path) if self.is_inside(root) => read_inside(path, root)?.map(|text| (path, text)),
-            Some(path) => Some((path, read(path)?)),
-            None => None,
-        };
-        if let Some((path, text)) = own {
-            return Ignore::parse(path, &text).map(Some);
-        }
-        let path = place.join(".dockerignore");
-        read_inside(&path, root)?.map(|text| Ignore::parse(&path, &text)).transpose()
-    }
-
-    fn is_inside(&self, root: &Path) -> bool {
-        let directory = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        directory.canonicalize().is_ok_and(|directory| directory.starts_with(root))
-    }
-}
-
-impl Dockerfile {
-    fn checked(self) -> Result<Dockerfile, ContextError> {
-        if self.text.trim_ascii().is_empty() {
-            return Err(ContextError::EmptyDockerfile(self.name));
-        }
-        Ok(self)
-    }
-}
-
-/// An ignore file as the tree's filter.
-struct Ignore {
-    file: IgnoreFile,
-    name: String,
-    lines: Vec<String>,
-}
-
-impl Ignore {
-    fn parse(path: &Path, text: &[u8]) -> Result<Ignore, ContextError> {
-        let name = path.strip_prefix(".").unwrap_or(path).display().to_string();
-        match IgnoreFile::parse(text) {
-            Ok(file) => {
-                let lines = String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
-                Ok(Ignore { file, name, lines })
-            }
-            Err(source) => Err(ContextError::Ignore { name, source }),
-        }
-    }
-}
-
-impl Filter for Ignore {
-    fn verdict(&self, path: &[u8]) -> tree::Verdict {
-        match self.file.verdict(path) {
-            Verdict::Included => tree::Verdict::Included,
-            Verdict::Excluded { line } => tree::Verdict::Excluded { rule: line },
-        }
-    }
-
-    fn prunes(&self, directory: &[u8]) -> bool {
-        self.file.prunes(directory)
-    }
-
-    fn describe(&self, rule: usize) -> String {
-        let text = rule.checked_sub(1).and_then(|index| self.lines.get(index));
-        format!("{}:{rule} `{}`", self.name, text.map_or("", |line| line.trim()))
-    }
-}
-
-impl fmt::Debug for Ignore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ignore").field(&self.name).finish()
-    }
-}
-
-/// The Dockerfile comes on standard input, or is named, and there are no files.
-fn empty(file: Option<&str>, stdin: &mut dyn Read) -> Result<BuildContext, ContextError> {
-    let dockerfile = match file {
-        // Only an archive could hold it.
-        Some(_) => return Err(ContextError::Unsupported { kind: "an archive on standard input" }),
-        None => from_stdin(stdin)?,
-    };
-    let read_error = |source| ContextError::Root { path: std::env::temp_dir(), source };
-    let empty = TempDir::new().map_err(read_error)?;
-    let root = empty.path().canonicalize().map_err(read_error)?;
-    let tree = open_tree(&root, None)?;
-    Ok(BuildContext { tree, root, dockerfile, _empty: Some(empty) })
+    let bad = |source| ContextError::Address { place: place.to_owned(), source };
+    Address::parse_context(place).transpose().map_err(bad)
 }
 
 fn from_stdin(stdin: &mut dyn Read) -> Result<Dockerfile, ContextError> {
     let text = limited(stdin, "-")?;
-    match sniff::is_archive(text.as_slice()) {
-        true => Err(ContextError::Unsupported { kind: "an archive on standard input" }),
-        false => Dockerfile { name: "-".to_owned(), text }.checked(),
+    if sniff::is_archive(text.as_slice()) {
+        let error = "it is an archive, and `-f -` is a Dockerfile";
+        let source = io::Error::new(io::ErrorKind::InvalidData, error);
+        return Err(ContextError::Read { name: "-".to_owned(), source });
     }
+    Dockerfile { name: "-".to_owned(), text }.checked()
 }
 
-/// The absolute path of a context directory. A name that looks remote is one only if there is no
-/// such directory.
+/// The absolute path of a context directory.
 fn directory(place: &str) -> Result<PathBuf, ContextError> {
     let path = Path::new(place);
     let fail = |source| ContextError::Root { path: path.to_owned(), source };
     match path.canonicalize() {
         Ok(root) if root.is_dir() => Ok(root),
         Ok(_) => Err(fail(io::ErrorKind::NotADirectory.into())),
-        Err(error) => match remote(place) {
-            Some(kind) => Err(ContextError::Unsupported { kind }),
-            None => Err(fail(error)),
-        },
+        Err(error) => Err(fail(error)),
     }
-}
-
-/// What a name that is no path stands for.
-fn remote(place: &str) -> Option<&'static str> {
-    let git = ["git://", "ssh://", "git@", "github.com/"];
-    let http = ["http://", "https://"];
-    let bare = place.split(['#', '?']).next().unwrap_or(place);
-    if git.iter().any(|start| place.starts_with(start)) {
-        return Some("a git repository");
-    }
-    if !http.iter().any(|start| place.starts_with(start)) {
-        return None;
-    }
-    Some(if bare.ends_with(".git") { "a git repository" } else { "a URL" })
-}
-
-fn open_tree(root: &Path, ignore: Option<Ignore>) -> Result<Tree, ContextError> {
-    let filter = ignore.map(|ignore| Arc::new(ignore) as Arc<dyn Filter>);
-    Tree::open(root, Owners::Root, filter)
-        .map_err(|error| ContextError::Root { path: error.path, source: error.source })
-}
-
-/// A file of the context; none if it is not there. Links are followed inside only.
-fn read_inside(path: &Path, root: &Path) -> Result<Option<Vec<u8>>, ContextError> {
-    let real = match path.canonicalize() {
-        Ok(real) => real,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ContextError::Read { name: path.display().to_string(), source }),
-    };
-    if !real.starts_with(root) {
-        return Err(ContextError::Outside { path: path.to_owned(), to: real });
-    }
-    read(&real).map(Some)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
-    let name = path.display().to_string();
-    let fail = |source| ContextError::Read { name: name.clone(), source };
-    if path.is_dir() {
-        return Err(fail(io::ErrorKind::IsADirectory.into()));
-    }
-    limited(&mut File::open(path).map_err(fail)?, &name)
-}
-
-fn limited(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, ContextError> {
-    let mut text = Vec::new();
-    let read = from.take(MAX_FILE + 1).read_to_end(&mut text);
-    read.map_err(|source| ContextError::Read { name: name.to_owned(), source })?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(ContextError::TooLarge(name.to_owned()));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

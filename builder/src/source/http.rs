@@ -289,3 +289,6 @@ fn date(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<(Strin
     let time = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
     Some((text.to_owned(), time.timestamp().as_second()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,7 @@ impl ImageSource {
         platform: &Platform,
     ) -> Result<Option<Base>, ImageError> {
         match self.store.images().get(&reference.canonical())? {
-            Some(image) => self.whole(reference, platform, &image.descriptor.digest),
+            Some(image) => self.stored(reference, platform, &image.descriptor.digest),
             None => Ok(None),
         }
     }
@@ -206,7 +206,7 @@ impl ImageSource {
         let Some(last) = self.store.records().resolution(&name, &shown) else {
             return Err(error.into());
         };
-        let Some(base) = self.whole(reference, platform, &last.manifest)? else {
+        let Some(base) = self.stored(reference, platform, &last.manifest)? else {
             return Err(error.into());
         };
         let age = age(last.resolved, SystemTime::now());
@@ -215,8 +215,8 @@ impl ImageSource {
         Ok(base)
     }
 
-    /// An image whose manifest and config are in the store.
-    fn whole(
+    /// An image whose manifest and config are in the store; none if one of them is not.
+    pub fn stored(
         &self,
         reference: &Reference,
         platform: &Platform,

@@ -16,6 +16,7 @@ use rbuild_solver::worker::Cancel;
 use tokio::runtime::Handle;
 
 use super::image::{Base, ImageError, ImageSource, Policy};
+use super::layout;
 use super::stored::StoredImage;
 use crate::cli::Session;
 use crate::exit::Exit;
@@ -53,6 +54,9 @@ pub enum ImagesError {
     /// A name that is none.
     #[error(transparent)]
     Reference(#[from] crate::registry::reference::BadReference),
+    /// An OCI layout on disk.
+    #[error(transparent)]
+    Layout(#[from] layout::LayoutError),
     /// A config that is not understood.
     #[error("the config of `{0}` is not understood")]
     Config(String, #[source] serde_json::Error),
@@ -83,7 +87,7 @@ impl ImagesError {
     pub fn exit(&self) -> Exit {
         match self {
             ImagesError::Interrupted => Exit::Interrupted,
-            ImagesError::Reference(_) => Exit::Build,
+            ImagesError::Reference(_) | ImagesError::Layout(_) => Exit::Build,
             ImagesError::Image(_) | ImagesError::Config(..) => Exit::Machine,
         }
     }
@@ -146,14 +150,35 @@ impl Images {
         platform: &Platform,
         policy: Policy,
     ) -> Result<ResolvedBase, ImagesError> {
-        let reference: Reference = name.parse()?;
-        let base = self.source.resolve_base(&reference, platform, policy).await?;
+        let (reference, base) = match name.starts_with(layout::SCHEME) {
+            true => self.from_layout(name, platform)?,
+            false => {
+                let reference: Reference = name.parse()?;
+                let base = self.source.resolve_base(&reference, platform, policy).await?;
+                (reference, base)
+            }
+        };
         let config: ImageConfig = serde_json::from_slice(&base.config)
             .map_err(|error| ImagesError::Config(reference.familiar(), error))?;
         let resolved =
             ResolvedBase { reference: reference.canonical(), manifest: base.manifest, config };
         self.known().insert(base.manifest, base);
         Ok(resolved)
+    }
+
+    /// An image of an OCI layout on disk. Only its digest names it: where the layout is has no
+    /// part in what is built.
+    fn from_layout(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<(Reference, Base), ImagesError> {
+        let digest = layout::import(&self.store, name, platform)?;
+        let reference: Reference = format!("localhost/oci-layout@{digest}").parse()?;
+        let base = self.source.stored(&reference, platform, &digest)?;
+        let absent =
+            || layout::LayoutError::Platform { path: name.into(), platform: platform.clone() };
+        Ok((reference, base.ok_or_else(absent)?))
     }
 
     /// Fetches an image with its layers and gives its manifest.

@@ -108,15 +108,26 @@ pub struct Download {
 impl<'a> Remotes<'a> {
     /// With the limits of the environment. `now` is the time of files that have none.
     pub fn new(session: &'a Session, now: (i64, u32)) -> Result<Remotes<'a>, RemoteError> {
-        Ok(Remotes {
-            store: &session.store,
-            runtime: session.runtime.handle().clone(),
-            cancel: &session.cancel,
-            limits: Limits::from_environment()?,
-            now,
-            http: OnceLock::new(),
-            downloads: Mutex::default(),
-        })
+        let limits = Limits::from_environment()?;
+        let runtime = session.runtime.handle().clone();
+        Ok(Remotes::with(&session.store, runtime, &session.cancel, limits, now))
+    }
+
+    /// With limits of one's own.
+    pub fn with(
+        store: &'a Store,
+        runtime: Handle,
+        cancel: &'a Cancel,
+        limits: Limits,
+        now: (i64, u32),
+    ) -> Remotes<'a> {
+        let (http, downloads) = (OnceLock::new(), Mutex::default());
+        Remotes { store, runtime, cancel, limits, now, http, downloads }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Pins every source that `targets` need, side by side.

@@ -16,7 +16,7 @@ mod mode;
 mod plan;
 mod rules;
 pub(super) mod target;
-mod unpack;
+pub mod unpack;
 
 use std::io::{self, Read};
 use std::path::Path;

@@ -79,13 +79,6 @@ impl Fetch<'_> {
     }
 
     fn http(&self, address: &HttpAddress) -> Fallible<HttpOp> {
-        let digest = |(text, checksum): &(&Text, String)| {
-            checksum.parse::<Digest>().map_err(|_| {
-                let message = format!("`{checksum}` is not the checksum of a file");
-                Diagnostic::error("checksum", text.span(), message)
-                    .with_help("write `sha256:` and 64 hex digits")
-            })
-        };
         let digest = self.checksum.as_ref().map(digest).transpose()?;
         Ok(HttpOp {
             url: address.url.clone(),
@@ -108,6 +101,14 @@ impl Fetch<'_> {
         };
         Ok(git_op(address, keep))
     }
+}
+
+fn digest((text, checksum): &(&Text, String)) -> Fallible<Digest> {
+    checksum.parse().map_err(|_| {
+        let message = format!("`{checksum}` is not the checksum of a file");
+        let error = Diagnostic::error("checksum", text.span(), message);
+        Box::new(error.with_help("write `sha256:` and 64 hex digits"))
+    })
 }
 
 /// The op that fetches a git repository; `keep` says whether `.git` stays.

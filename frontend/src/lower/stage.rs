@@ -116,7 +116,7 @@ impl StageLowering<'_, '_> {
             }
             StageBase::Context(name) => {
                 self.state.config = ImageConfig::empty(&self.platform);
-                self.state.tip = Some(self.in_context(name));
+                self.state.tip = Some(self.named_files(name));
             }
             StageBase::Stage(base) => {
                 self.state = self.lowering.done.get(base).cloned().unwrap_or_default();
@@ -148,7 +148,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The files of a named context as one layer.
-    fn in_context(&mut self, name: &str) -> VertexId {
+    fn named_files(&mut self, name: &str) -> VertexId {
         let files = PathSelector { pattern: String::new(), exclude: Vec::new() };
         let edge = Edge { from: self.context(name), selector: Selector::Paths(files) };
         let op = Op::Copy(CopyOp {

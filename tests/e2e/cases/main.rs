@@ -16,4 +16,5 @@ mod outputs;
 mod registry;
 mod run;
 mod scripts;
+mod sources;
 mod words;

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod progress;
 pub mod registry;
 pub mod run;
+pub mod servers;
 pub mod system;
 pub mod user;
 pub mod world;

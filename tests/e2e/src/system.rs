@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 13] = [
     "docker-registry",
     "skopeo",
     "umoci",
@@ -18,6 +18,9 @@ const TOOLS: [&str; 10] = [
     "unshare",
     "nsenter",
     "htpasswd",
+    "git",
+    "nginx",
+    "fcgiwrap",
 ];
 
 /// The root of the repository.

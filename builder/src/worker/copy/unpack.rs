@@ -5,7 +5,7 @@
 //! place of what is there, also of a directory, as tar does it. `--chown` sets the owner of every
 //! member; `--chmod` does nothing to them, as in Docker, and we say so.
 
-mod member;
+pub mod member;
 
 use std::fs::File;
 use std::io::{self, Read};

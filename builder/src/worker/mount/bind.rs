@@ -36,7 +36,7 @@ impl Prepared {
             None => (Snapshot::default(), Vec::new()),
             Some(From { input, path }) => match inputs.job.inputs.get(*input) {
                 Some(Output::Snapshot(snapshot)) => (snapshot.clone(), path.clone().into_bytes()),
-                Some(Output::Context) | None => context(worker, *input, inputs)?,
+                Some(Output::Context(_)) | None => context(worker, *input, inputs)?,
             },
         };
         let layers = worker.store.layers();
@@ -77,7 +77,7 @@ fn context(
         Some(Selector::Whole) | None => all(),
     };
     let selection = inputs.tree(input)?.select(&selector)?;
-    let content = selection.digest(&worker.stats)?;
+    let content = selection.digest(inputs.stats(worker, input))?;
     let one = selection.matches.first().filter(|one| !one.top.node.is_dir());
     let path = one.map(|one| one.name.clone()).unwrap_or_default();
     let key = key(&content);
