@@ -151,7 +151,7 @@ impl Images {
         policy: Policy,
     ) -> Result<ResolvedBase, ImagesError> {
         let (reference, base) = match name.starts_with(layout::SCHEME) {
-            true => self.from_layout(name, platform)?,
+            true => self.layout_image(name, platform)?,
             false => {
                 let reference: Reference = name.parse()?;
                 let base = self.source.resolve_base(&reference, platform, policy).await?;
@@ -168,7 +168,7 @@ impl Images {
 
     /// An image of an OCI layout on disk. Only its digest names it: where the layout is has no
     /// part in what is built.
-    fn from_layout(
+    fn layout_image(
         &self,
         name: &str,
         platform: &Platform,

@@ -165,7 +165,7 @@ impl Wanted {
         let unreadable = |source| LayoutError::Read { path: path.clone(), source };
         let kept = |source| LayoutError::Copy { path: path.clone(), source };
         let mut file = File::open(&path).map_err(unreadable)?;
-        let mut blob = store.blobs().writer().map_err(|error| kept(error.into()))?;
+        let mut blob = store.blobs().writer().map_err(kept)?;
         io::copy(&mut file, &mut blob).map_err(unreadable)?;
         blob.finish(Some(digest)).map(drop).map_err(kept)
     }

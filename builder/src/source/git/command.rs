@@ -135,7 +135,7 @@ impl Runner {
             ("GIT_OPTIONAL_LOCKS", "0"),
         ]);
         git.env("GIT_SSH_COMMAND", ssh(&self.limits));
-        SETTINGS.iter().for_each(|setting| drop(git.args(["-c", setting])));
+        git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         git.args(["-c", &format!("http.lowSpeedTime={}", self.limits.idle.as_secs().max(1))]);
         git.args(args).current_dir(folder).process_group(0);
         git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
