@@ -11,6 +11,7 @@ mod device;
 use std::sync::Arc;
 
 use rbuild_cache::{Draft, View, Volume};
+use rbuild_solver::event::Event;
 use rbuild_solver::op::ExecOp;
 use rbuild_solver::op::mount::{self as op, MountKind};
 
@@ -68,9 +69,8 @@ impl MountFailure {
     pub fn help(&self) -> Option<String> {
         match self {
             MountFailure::Agent(error) => error.help(),
-            MountFailure::Device(error) => error.help(),
             MountFailure::NotText(_) => Some("mount it as a file".to_owned()),
-            MountFailure::SeedNotADirectory { .. } => None,
+            MountFailure::Device(_) | MountFailure::SeedNotADirectory { .. } => None,
         }
     }
 }
@@ -96,7 +96,8 @@ pub(super) fn prepare(
         prepared.env.push((variable.name.clone(), text));
     }
     for device in &op.devices {
-        device::check(device).map_err(MountFailure::from)?;
+        let text = device::left_out(device).map_err(MountFailure::from)?;
+        (inputs.job.events)(Event::Notice { vertex: Some(inputs.job.id), text });
     }
     Ok(prepared)
 }

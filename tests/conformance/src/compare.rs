@@ -74,7 +74,7 @@ fn or_absent(value: Option<&Value>) -> String {
     value.map_or_else(|| "absent".to_owned(), Value::to_string)
 }
 
-/// The same kind, and one of the lines that Docker points at.
+/// The same kind, one of the lines that Docker points at, and the same lint rules.
 fn errors(case: &Case, docker: &Error, rbuild: &Error, found: &mut Differences) {
     let kind = |error: &Error| format!("{:?}: {}", error.kind, error.message);
     if docker.kind != rbuild.kind {
@@ -85,4 +85,13 @@ fn errors(case: &Case, docker: &Error, rbuild: &Error, found: &mut Differences) 
     if !lines.is_empty() && !is_named {
         put(found, "lines", format!("{lines:?}"), format!("{:?}", rbuild.lines));
     }
+    let rules = |error: &Error| format!("{:?}", rules(&error.message));
+    put(found, "rules", rules(docker), rules(rbuild));
+}
+
+/// The names of the lint rules that a message tells, as the only words of this form.
+fn rules(message: &str) -> BTreeSet<&str> {
+    let is_told = message.contains("lint violation") || message.contains("check=error");
+    let (_, names) = message.rsplit_once(": ").filter(|_| is_told).unwrap_or_default();
+    names.split(", ").filter(|name| !name.is_empty()).collect()
 }

@@ -54,8 +54,8 @@ impl Rbuild {
 fn error(output: &str) -> Error {
     let is_error = |line: &&str| line.starts_with("error");
     let message = output.lines().find(is_error).unwrap_or_default();
-    let is_dockerfile =
-        message.contains("is not an image reference") || message.contains("the Dockerfile `");
+    let of_dockerfile = ["is not an image reference", "the Dockerfile `", "`check=error=true`"];
+    let is_dockerfile = of_dockerfile.iter().any(|words| message.contains(words));
     let kind = match message.strip_prefix("error[").and_then(|it| it.split_once(']')) {
         _ if is_dockerfile => ErrorKind::Dockerfile,
         Some(("step", _)) => ErrorKind::Step,

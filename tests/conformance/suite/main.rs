@@ -26,6 +26,7 @@ sections! {
     add = "add",
     config = "config",
     onbuild = "onbuild",
+    checks = "check",
     mounts = "mount",
     ignore_files = "ignore",
 }

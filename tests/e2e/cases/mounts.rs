@@ -25,6 +25,7 @@ for_each_user! {
     keys_are_given_without_an_agent,
     privileges_have_to_be_allowed,
     a_step_can_be_given_everything,
+    a_device_is_refused_or_done_without,
     steps_have_the_limits_that_were_asked_for,
 }
 
@@ -67,7 +68,7 @@ fn g90_a_changed_file_of_a_mount_runs_the_step(world: &World) {
     context.write("c.txt", "nobody sees it\n");
     assert_eq!(world.build(&[context.arg()]).ok().steps().ran, [""; 0]);
     context.write("a.txt", "changed\n");
-    world.build(&[context.arg()]).ok().says(&["files of `a.txt`", " changed\n", " b\n"]);
+    world.build(&[context.arg()]).ok().says(&["not cached: ", "a.txt", " changed\n", " b\n"]);
 }
 
 fn g91_caches_are_apart_by_their_targets(world: &World) {
@@ -288,6 +289,13 @@ fn a_step_can_be_given_everything(world: &World) {
     let insecure = format!("FROM busybox\nRUN --security=insecure {script}\n");
     let run = build(world, &insecure, &["--allow", "security.insecure"]).ok();
     run.says(&["Seccomp:\t0", "free"]);
+}
+
+fn a_device_is_refused_or_done_without(world: &World) {
+    let dockerfile = "FROM busybox\nRUN --device=vendor.com/gpu=0 true\n";
+    build(world, dockerfile, &[]).ok().says(&["without the device `vendor.com/gpu=0`"]);
+    let dockerfile = "FROM busybox\nRUN --device=vendor.com/gpu=0,required true\n";
+    build(world, dockerfile, &[]).ended(1).says(&["the device `vendor.com/gpu=0`"]);
 }
 
 fn steps_have_the_limits_that_were_asked_for(world: &World) {

@@ -1,7 +1,7 @@
 //! Devices by their CDI name.
 //!
 //! There is no support for them: a step that can do without a device runs without it, as where the
-//! machine has none of that name; a step that cannot is refused.
+//! machine has none of that name, and the user is told; a step that cannot is refused.
 
 use rbuild_solver::op::mount::{Device, Need};
 
@@ -13,17 +13,13 @@ pub enum DeviceError {
     Unsupported(String),
 }
 
-impl DeviceError {
-    /// What the user can do about it.
-    pub fn help(&self) -> Option<String> {
-        None
-    }
-}
-
-/// Fails if the step cannot do without the device.
-pub fn check(device: &Device) -> Result<(), DeviceError> {
+/// What the user should know of a device that a step can do without.
+pub fn left_out(device: &Device) -> Result<String, DeviceError> {
     match device.need {
-        Need::Optional => Ok(()),
+        Need::Optional => Ok(format!(
+            "the step runs without the device `{}`: none are given to steps",
+            device.name
+        )),
         Need::Required => Err(DeviceError::Unsupported(device.name.clone())),
     }
 }
