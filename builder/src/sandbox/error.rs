@@ -153,7 +153,9 @@ impl Failure {
     pub fn help(&self) -> Option<&str> {
         match self {
             Failure::Setup { help, .. } | Failure::User { help, .. } => help.as_deref(),
-            Failure::Cwd { .. } => Some("WORKDIR makes a directory; a step needs one that exists"),
+            Failure::Cwd { .. } => {
+                Some("correct WORKDIR: it has to be a directory, or a path where one can be made")
+            }
             Failure::WrongMachine { .. } => {
                 Some("the base image is for another platform, or an emulator is missing")
             }

@@ -17,7 +17,7 @@ pub struct Spec {
     pub args: Vec<String>,
     /// The environment. `PATH` and `HOME` are added when missing.
     pub env: Vec<(String, String)>,
-    /// The working directory, absolute inside the root; empty means `/`. It must exist.
+    /// The working directory, absolute inside the root; empty means `/`. Made if it is missing.
     pub cwd: String,
     /// `USER` as a Dockerfile has it: empty, `name`, `uid`, `name:group`, `uid:gid`.
     pub user: String,

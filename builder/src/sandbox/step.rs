@@ -121,12 +121,16 @@ fn set_streams([input, output, error]: [BorrowedFd<'_>; 3]) -> Result<(), Failur
 }
 
 /// Opens the working directory inside the root, whatever its name leads to, and checks that it is
-/// there: `/proc/self/fd/N` must not lead to a directory of the host.
+/// there: `/proc/self/fd/N` must not lead to a directory of the host. One that is missing is made:
+/// bases name directories that they do not have, and other runtimes make them.
 fn enter_directory(root: BorrowedFd<'_>, cwd: &str) -> Result<(), Failure> {
     let failed = |errno: Errno| Failure::Cwd { path: cwd.into(), errno: errno.raw_os_error() };
-    let directory =
-        target::open_in(root, cwd, rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY)
-            .map_err(failed)?;
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
+    let directory = match target::open_in(root, cwd, flags) {
+        Err(Errno::NOENT) => target::directory(root, cwd),
+        found => found,
+    };
+    let directory = directory.map_err(failed)?;
     rustix::process::fchdir(directory).map_err(failed)?;
     match rustix::process::getcwd(Vec::new()) {
         Ok(path) if path.as_bytes().starts_with(b"/") => Ok(()),

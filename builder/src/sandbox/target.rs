@@ -78,6 +78,24 @@ fn make(
     Ok(parent)
 }
 
+/// The directory at `path`, made if it is missing, and those above it too. It stays.
+pub fn directory(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut so_far = String::new();
+    let mut parent = open_in(root, "/", flags)?;
+    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        so_far.extend(["/", name]);
+        parent = match open_in(root, &so_far, flags) {
+            Err(Errno::NOENT) => {
+                rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                open_in(root, &so_far, flags)?
+            }
+            found => found?,
+        };
+    }
+    Ok(parent)
+}
+
 /// Makes one name. False if there is one that leads nowhere: a dangling link.
 fn make_one(
     parent: BorrowedFd<'_>,

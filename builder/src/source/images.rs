@@ -151,7 +151,7 @@ impl Images {
         policy: Policy,
     ) -> Result<ResolvedBase, ImagesError> {
         let (reference, base) = match name.starts_with(layout::SCHEME) {
-            true => self.in_layout(name, platform)?,
+            true => self.layout_image(name, platform)?,
             false => {
                 let reference: Reference = name.parse()?;
                 let base = self.source.resolve_base(&reference, platform, policy).await?;
@@ -168,7 +168,11 @@ impl Images {
 
     /// An image of an OCI layout on disk. Only its digest names it: where the layout is has no
     /// part in what is built.
-    fn in_layout(&self, name: &str, platform: &Platform) -> Result<(Reference, Base), ImagesError> {
+    fn layout_image(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<(Reference, Base), ImagesError> {
         let digest = layout::import(&self.store, name, platform)?;
         let reference: Reference = format!("localhost/oci-layout@{digest}").parse()?;
         let base = self.source.stored(&reference, platform, &digest)?;

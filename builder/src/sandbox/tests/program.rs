@@ -72,13 +72,12 @@ isolated! {
         assert!(denied.help().unwrap().contains("chmod"));
     }
 
-    fn the_working_directory_must_exist(lab) {
+    fn the_working_directory_is_entered_or_made(lab) {
         let mut spec = lab.spec("pwd");
         spec.cwd = "/bin".into();
         assert_eq!(lab.run(&spec), "/bin\n");
-        spec.cwd = "/none".into();
-        let error = lab.try_run(&spec).unwrap_err();
-        assert_eq!(error.to_string(), "working directory `/none`: no such file or directory");
+        spec.cwd = "/none/below".into();
+        assert_eq!(lab.run(&spec), "/none/below\n");
         spec.cwd = "/bin/busybox".into();
         assert!(lab.try_run(&spec).unwrap_err().to_string().contains("not a directory"));
     }

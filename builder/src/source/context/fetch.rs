@@ -91,7 +91,8 @@ impl Reader<'_> {
         let title = format!("context {}", redacted(&address.remote));
         let snapshot = self.remotes.recorded(Op::Git(git_op(address.clone(), keep)), &title)?;
         let view = self.store.layers().view(&snapshot)?;
-        Files::fetched(view.clone().path(), Keep::View { _view: view })
+        let root = view.path().to_owned();
+        Files::fetched(&root, Keep::View { _view: view })
     }
 
     /// The bytes behind an address, which are there as long as the view is.
