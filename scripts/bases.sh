@@ -55,7 +55,8 @@ apt_options=(
 )
 echo "deb ${DEBIAN_MIRROR:-$(mirror)} $suite main" >"$work/apt/sources.list"
 grep -q 'deb [a-z]' "$work/apt/sources.list" || {
-  echo "deb http://deb.debian.org/debian $suite main" >"$work/apt/sources.list"
+  say "this machine's apt does not say where Debian's packages are: set DEBIAN_MIRROR to the address of a mirror"
+  exit 1
 }
 say "reading the package lists of $suite"
 apt-get "${apt_options[@]}" update
