@@ -102,10 +102,12 @@ impl Servers {
         wait_for(&self.http);
     }
 
-    /// The kernel ends it with the thread that started it, should no destructor run.
+    /// In a process namespace of its own, so that its children end with it; the kernel ends it with
+    /// the thread that started it, should no destructor run.
     fn spawn(&mut self, program: &str, args: &[&str]) {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", program]).args(args);
+        command.args(["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child"]);
+        command.arg(program).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.servers.push(command.spawn().unwrap());
     }
