@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -80,6 +81,9 @@ impl World {
 
     /// A folder of this name, which belongs to the user; made if it is not there.
     pub fn folder(&self, name: &str) -> PathBuf {
+        // Tests run builds side by side: the second one waits until the folder is the user's.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.folder.path().join(name);
         if !path.exists() {
             fs::create_dir(&path).unwrap();
