@@ -10,5 +10,4 @@ pub mod layout;
 pub mod limits;
 pub mod load;
 pub mod remote;
-pub mod sniff;
 pub mod stored;

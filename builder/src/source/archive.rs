@@ -1,5 +1,4 @@
-//! Archives as build contexts: unpacked into a folder of the store, plain or compressed with what
-//! `sniff` knows.
+//! Archives as build contexts: unpacked into a folder of the store, plain or compressed.
 //!
 //! The folder's writer reaches nothing outside of the folder, whatever names and links say. Names
 //! that lead out are refused all the same, and what is too large or too much ends early, before
@@ -8,18 +7,17 @@
 use std::io::{self, Read};
 
 use rbuild_cache::FolderWriter;
-use rbuild_cache::layer::{Entry, Kind, WriteError};
+use rbuild_cache::archive::{BadMember, Compression, Members};
+use rbuild_cache::layer::{Kind, WriteError};
 
 use super::limits::{BYTES, Limits};
-use super::sniff::Compression;
-use crate::worker::copy::unpack::member::{Content, Member};
 
 /// Why an archive could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// It is damaged, or holds what it must not.
     #[error("the archive cannot be unpacked: {0}")]
-    Unsound(String),
+    Unsound(#[from] BadMember),
     /// It holds more bytes than anybody wants.
     #[error("the archive has more than {0} bytes; {BYTES} sets the limit")]
     Large(u64),
@@ -37,7 +35,7 @@ pub fn unpack(
     folder: &mut FolderWriter,
     limits: &Limits,
 ) -> Result<(), ArchiveError> {
-    let unsound = |error: io::Error| ArchiveError::Unsound(error.to_string());
+    let unsound = |error: io::Error| ArchiveError::Unsound(BadMember::Archive(error));
     let mut from = from;
     let mut start = Vec::new();
     from.by_ref().take(6).read_to_end(&mut start).map_err(unsound)?;
@@ -46,13 +44,10 @@ pub fn unpack(
     let (mut files, mut bytes) = (0, 0_u64);
     // Headers count too: a long name can be as large as any file.
     let most = limits.bytes.saturating_add(limits.files.saturating_mul(1024));
-    let mut archive = tar::Archive::new(plain.take(most));
-    for member in archive.entries().map_err(unsound)? {
-        let mut member = member.map_err(unsound)?;
-        let read = Member::read(&mut member).map_err(ArchiveError::Unsound)?;
-        let Some(read) = read else { continue };
+    let mut members = Members::new(plain.take(most));
+    while let Some(member) = members.next()? {
         files += 1;
-        if let Content::File { size } = read.content {
+        if let Kind::File { size } = member.kind {
             bytes = bytes.saturating_add(size);
         }
         if bytes > limits.bytes {
@@ -61,26 +56,12 @@ pub fn unpack(
         if files > limits.files {
             return Err(ArchiveError::Files(limits.files));
         }
-        if let Some(entry) = entry(read) {
-            folder.add(&entry, Some(&mut member))?;
+        let left_out = matches!(member.kind, Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo);
+        if !left_out && !member.path.is_empty() {
+            folder.add(&member, Some(&mut members.data()))?;
         }
     }
     Ok(())
-}
-
-fn entry(member: Member) -> Option<Entry> {
-    let kind = match member.content {
-        Content::Dir => Kind::Dir,
-        Content::File { size } => Kind::File { size },
-        Content::Symlink { target } => Kind::Symlink { target },
-        Content::HardLink { target } => Kind::HardLink { target },
-        Content::Char { .. } | Content::Block { .. } | Content::Fifo => return None,
-    };
-    let mut entry = Entry::new(member.path, kind, member.mode);
-    (entry.uid, entry.gid) = (member.owner.uid, member.owner.gid);
-    entry.mtime = member.mtime;
-    entry.xattrs = member.xattrs;
-    Some(entry)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rbuild_cache::archive::is_archive;
 use rbuild_cache::{FsError, Store};
 use rbuild_frontend::address::{Address, BadAddress};
 use rbuild_frontend::ignore::IgnoreError;
@@ -34,7 +35,6 @@ pub use self::files::Files;
 use self::find::{Found, MAX_FILE, limited, root_ignore};
 use super::archive::ArchiveError;
 use super::remote::{RemoteError, Remotes};
-use super::sniff;
 
 /// Where contexts are read with.
 #[derive(Clone, Copy)]
@@ -254,7 +254,7 @@ fn address(place: &str) -> Result<Option<Address>, ContextError> {
 
 fn from_stdin(stdin: &mut dyn Read) -> Result<Dockerfile, ContextError> {
     let text = limited(stdin, "-")?;
-    if sniff::is_archive(text.as_slice()) {
+    if is_archive(text.as_slice()) {
         let error = "it is an archive, and `-f -` is a Dockerfile";
         let source = io::Error::new(io::ErrorKind::InvalidData, error);
         return Err(ContextError::Read { name: "-".to_owned(), source });

@@ -63,7 +63,8 @@ fn is_header(block: &[u8; 512]) -> bool {
     claimed == sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
 }
 
-pub(super) fn fill(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
+/// Reads until `space` is full or the input ends; gives how many bytes were read.
+pub fn fill(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < space.len() {
         match from.read(&mut space[filled..]) {

@@ -10,10 +10,16 @@ use std::io::{self, BufReader, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
-use super::archive::BLOCK;
+use crate::layer::entry::shown;
 
-/// The longest extended header or name, in bytes: what Go's reader allows.
+/// What an archive is made of, in bytes.
+pub(crate) const BLOCK: u64 = 512;
+
+/// The longest extended header or name, in bytes: what Go's reader allows. Such a header lies in
+/// memory as a whole.
 const SPECIAL_MAX: u64 = 1 << 20;
+/// The most parts that a sparse file may have: 16 MiB in memory.
+const PARTS_MAX: usize = 1 << 20;
 
 /// Bytes in order, of which some are not wanted.
 pub(crate) trait Input: Read {
@@ -56,6 +62,8 @@ pub(crate) struct Data<'a, I> {
     reader: &'a mut TarReader<I>,
     /// What is stored, as for `Found`.
     stored: Vec<(u64, u64)>,
+    /// How many of these parts lie before `at`.
+    passed: usize,
     at: u64,
     size: u64,
 }
@@ -79,9 +87,9 @@ impl<I: Input> TarReader<I> {
         while let Some(header) = self.header()? {
             let size = header.entry_size()?;
             match header.entry_type() {
-                EntryType::XHeader => extended.pax = records(&self.special(size)?)?,
-                EntryType::GNULongName => extended.path = Some(name(self.special(size)?)),
-                EntryType::GNULongLink => extended.link = Some(name(self.special(size)?)),
+                EntryType::XHeader => extended.pax = records(&self.special(&header, size)?)?,
+                EntryType::GNULongName => extended.path = Some(name(self.special(&header, size)?)),
+                EntryType::GNULongLink => extended.link = Some(name(self.special(&header, size)?)),
                 _ => return self.found(header, size, extended).map(Some),
             }
             described = true;
@@ -92,7 +100,7 @@ impl<I: Input> TarReader<I> {
     /// The data of the member that came last.
     pub(crate) fn data(&mut self, found: &Found) -> Data<'_, I> {
         let stored = found.sparse.clone().unwrap_or_else(|| vec![(0, found.size)]);
-        Data { reader: self, stored, at: 0, size: found.size }
+        Data { reader: self, stored, passed: 0, at: 0, size: found.size }
     }
 
     fn found(&mut self, header: Box<Header>, size: u64, ext: Extended) -> io::Result<Found> {
@@ -138,6 +146,10 @@ impl<I: Input> TarReader<I> {
             let mut block = GnuExtSparseHeader::new();
             self.fill(block.as_mut_bytes())?;
             add_parts(&mut parts, &block.sparse)?;
+            if parts.len() > PARTS_MAX {
+                let name = shown(&header.path_bytes());
+                return Err(broken(&format!("`{name}` is a sparse file of too many parts")));
+            }
             more = block.is_extended();
         }
         let real = gnu.real_size()?;
@@ -168,9 +180,10 @@ impl<I: Input> TarReader<I> {
     }
 
     /// The data of a member that describes the next one.
-    fn special(&mut self, size: u64) -> io::Result<Vec<u8>> {
+    fn special(&mut self, header: &Header, size: u64) -> io::Result<Vec<u8>> {
         if size > SPECIAL_MAX {
-            return Err(broken("an extended header of more than 1 MiB"));
+            let name = shown(&header.path_bytes());
+            return Err(broken(&format!("`{name}` is an extended header of more than 1 MiB")));
         }
         let mut bytes = vec![0; size as usize];
         self.end_at(size)?;
@@ -211,7 +224,9 @@ impl<I: Input> TarReader<I> {
 
 impl<I: Input> Read for Data<'_, I> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let part = self.stored.iter().find(|(start, len)| self.at < start + len);
+        let rest = self.stored[self.passed..].iter();
+        self.passed += rest.take_while(|(start, len)| self.at >= start + len).count();
+        let part = self.stored.get(self.passed);
         let (start, end) =
             part.map_or((self.size, self.size), |(start, len)| (*start, start + len));
         let upto = if self.at < start { start } else { end };

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::layer::unpack::{Member, member};
+use crate::archive::entry;
 
 /// Every member's entry line and data, read as a stream and by seeking: both must agree.
 fn read(bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -63,8 +63,8 @@ fn gnus_sparse_files_are_expanded_and_those_of_pax_refused() {
     assert!(all[1].1 == expected);
     let bytes = gnu_tar(&["--format=pax", "--sparse"], dir.path());
     let mut reader = TarReader::new(Stream(bytes.as_slice()));
-    assert!(matches!(member(&reader.next().unwrap().unwrap()), Ok(Member::Entry(_))));
-    assert!(member(&reader.next().unwrap().unwrap()).is_err());
+    assert!(matches!(entry(&reader.next().unwrap().unwrap()), Ok(Some(_))));
+    assert!(entry(&reader.next().unwrap().unwrap()).is_err());
 }
 
 #[test]
@@ -86,4 +86,51 @@ fn damage_is_an_error_and_never_a_panic() {
     lone.splice(0..0, [0; 512]);
     assert!(read(&lone).is_err());
     assert!(read(&[]).unwrap().is_empty());
+}
+
+/// A header with its checksum, of nothing but what is given.
+fn header(kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_path("hostile").unwrap();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_cksum();
+    header
+}
+
+#[test]
+fn an_extended_header_is_read_up_to_a_mebibyte() {
+    for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+        for size in [SPECIAL_MAX + 1, 1 << 40, u64::MAX >> 1] {
+            let archive = header(kind, size);
+            // Were it believed, reading would end with the input, not with this message.
+            let error = read(archive.as_bytes()).unwrap_err().to_string();
+            assert_eq!(error, "`hostile` is an extended header of more than 1 MiB");
+        }
+    }
+}
+
+#[test]
+fn a_sparse_file_has_a_limited_number_of_parts() {
+    let mut head = header(EntryType::GNUSparse, 0);
+    head.as_gnu_mut().unwrap().set_is_extended(true);
+    head.set_cksum();
+    let mut more = GnuExtSparseHeader::new();
+    for part in &mut more.sparse {
+        part.offset = *b"00000000001\0";
+        part.numbytes = *b"00000000000\0";
+    }
+    more.isextended[0] = 1;
+    let endless = head.as_bytes().as_slice().chain(Endless(more.as_bytes()));
+    let error = TarReader::new(Stream(endless)).next().map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "`hostile` is a sparse file of too many parts");
+}
+
+/// One block over and over again.
+struct Endless<'a>(&'a [u8; 512]);
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.as_slice().read(buffer)
+    }
 }
