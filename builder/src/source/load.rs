@@ -9,13 +9,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use rbuild_cache::archive::{BadMember, Compression, Members};
 use rbuild_cache::layer::Kind;
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, ImageError, Store};
+use rbuild_frontend::document::{self, Document};
+use rbuild_frontend::reference::Reference;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::host_platform;
 use crate::export::image::{descriptor, media_type};
-use crate::registry::document::{self, Document};
-use crate::registry::reference::Reference;
 
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -11,11 +11,10 @@ use rbuild_solver::op::Platform;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::platform;
+use crate::platform;
 
 /// The media types of documents, as `Accept` wants them.
-pub(super) const MANIFEST_TYPES: [&str; 4] =
-    [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
+pub const MANIFEST_TYPES: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
