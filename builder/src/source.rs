@@ -1,6 +1,5 @@
 //! Where a build's input comes from: the build context, and images.
 
-pub mod archive;
 pub mod context;
 pub mod git;
 pub mod http;

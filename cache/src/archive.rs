@@ -1,13 +1,14 @@
 //! Archives that others wrote: how they are compressed, and what their members are.
 //!
 //! One reader serves the layers of a registry, `ADD`, build contexts and saved images, so that a
-//! hostile archive meets the same limits everywhere. Nothing here touches the disk; what a layer
-//! makes of a member (deletions are names in it) is `layer::unpack`'s business, and writing is
-//! `layer::archive`'s.
+//! hostile archive meets the same limits everywhere. Nothing here touches the disk but `unpack`,
+//! through the writer of a folder. What a layer makes of a member (deletions are names in it) is
+//! `layer::unpack`'s business, and writing an archive is `layer::archive`'s.
 
 mod compression;
 mod member;
 mod reader;
+mod unpack;
 
 use std::io::Read;
 
@@ -15,6 +16,7 @@ pub use compression::{Compression, fill, is_archive};
 pub use member::BadMember;
 pub(crate) use member::entry;
 pub(crate) use reader::{BLOCK, Found, Input, Stream, TarReader};
+pub use unpack::{ArchiveError, Limits, unpack};
 
 use crate::layer::Entry;
 

@@ -6,6 +6,9 @@
 
 use rbuild_solver::op::Platform;
 
+/// There are v1 to v4 of the x86-64 ABI.
+const AMD64_LEVELS: u32 = 4;
+
 /// The spelling that OCI prefers: `linux/arm64`, `linux/arm/v7`, `linux/amd64`.
 pub fn normalize(platform: &Platform) -> Platform {
     let os = match platform.os.to_ascii_lowercase().as_str() {
@@ -58,7 +61,7 @@ fn runnable(want: &Platform) -> Vec<Platform> {
     let level = |variant: &str| variant.strip_prefix('v').and_then(|v| v.parse::<u32>().ok());
     match (want.architecture.as_str(), want.variant.as_str()) {
         ("amd64", variant) => {
-            let highest = level(variant).unwrap_or(1);
+            let highest = level(variant).unwrap_or(1).min(AMD64_LEVELS);
             let levels: Vec<String> =
                 (2..=highest).rev().map(|level| format!("v{level}")).collect();
             let mut levels: Vec<&str> = levels.iter().map(String::as_str).collect();
@@ -117,6 +120,7 @@ mod tests {
             ("linux/amd64/v3", "linux/amd64/v3", Some(0)),
             ("linux/amd64/v3", "linux/amd64/v2", Some(1)),
             ("linux/amd64/v3", "linux/amd64", Some(2)),
+            ("linux/amd64/v4294967295", "linux/amd64/v4", Some(0)),
             ("linux/arm64", "linux/arm64/v8", Some(0)),
             ("linux/arm64", "linux/arm/v7", Some(2)),
             ("linux/arm64", "linux/amd64", None),

@@ -106,12 +106,14 @@ impl Reference {
 }
 
 impl Repository {
-    /// `busybox` for `docker.io/library/busybox`.
+    /// `busybox` for `docker.io/library/busybox`: the shortest name that is read as this one.
     pub fn familiar(&self) -> String {
-        if self.registry != DOCKER_HUB {
+        let official = self.path.strip_prefix("library/").filter(|name| !name.contains('/'));
+        let short = official.unwrap_or(&self.path);
+        if self.registry != DOCKER_HUB || split_registry(short).1 != short {
             return self.to_string();
         }
-        self.path.strip_prefix("library/").unwrap_or(&self.path).to_owned()
+        short.to_owned()
     }
 }
 
@@ -273,6 +275,9 @@ mod tests {
             ("Upper/x", "Upper/x:latest", "Upper/x:latest"),
             ("a.b/c", "a.b/c:latest", "a.b/c:latest"),
             ("a__b/c---d", "docker.io/a__b/c---d:latest", "a__b/c---d:latest"),
+            ("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"),
+            ("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"),
+            ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
         ];
         for (text, canonical, familiar) in rows {
             let reference: Reference = text.parse().unwrap();

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use rbuild_cache::View;
-use rbuild_cache::archive::{Compression, is_archive};
+use rbuild_cache::archive::{self, Compression, is_archive};
 use rbuild_frontend::address::{Address, GitAddress, HttpAddress, redacted};
 use rbuild_frontend::lower::git_op;
 use rbuild_solver::op::{HttpOp, Op};
@@ -13,7 +13,6 @@ use rbuild_solver::op::{HttpOp, Op};
 use super::files::{Files, Keep};
 use super::find::{Found, limited};
 use super::{ContextError, Dockerfile, Reader, from_stdin};
-use crate::source::archive;
 use crate::source::remote::RemoteError;
 
 /// Enough of a stream to tell an archive: a block of bzip2 has up to 900 kB.
@@ -111,7 +110,7 @@ impl Reader<'_> {
     fn unpack(&self, from: &mut dyn Read) -> Result<Files, ContextError> {
         let folder = self.store.scratch()?;
         let mut writer = self.store.fill(&folder, "context")?;
-        archive::unpack(from, &mut writer, self.remotes.limits())?;
+        archive::unpack(from, &mut writer, self.remotes.limits().archive())?;
         let root = writer.finish()?;
         Files::fetched(&root, Keep::Folder { _folder: folder })
     }

@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use rbuild_cache::{Scratch, Store};
 use tempfile::TempDir;
 
 use super::*;
+use crate::{Scratch, Store};
+
+const LIMITS: Limits = Limits { bytes: 1 << 20, files: 8 };
 
 struct Lab {
     folder: TempDir,
@@ -23,7 +25,7 @@ impl Lab {
     fn unpack(&self, archive: &[u8]) -> (Scratch, Result<std::path::PathBuf, ArchiveError>) {
         let scratch = self.store.scratch().unwrap();
         let mut writer = self.store.fill(&scratch, "files").unwrap();
-        let done = unpack(archive, &mut writer, &Limits::default());
+        let done = unpack(archive, &mut writer, LIMITS);
         let path = done.map(|()| writer.finish().unwrap());
         (scratch, path)
     }
@@ -99,4 +101,31 @@ fn devices_and_pipes_are_left_out() {
     let names: Vec<_> =
         fs::read_dir(done.unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["file"]);
+}
+
+#[test]
+fn a_bomb_ends_before_the_disk_is_full() {
+    let lab = Lab::new();
+    // Each claims a size that it does not have; the claim is enough.
+    for size in [(1 << 20) + 1, 1 << 40, u64::MAX >> 1] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("bomb").unwrap();
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_cksum();
+        let (_scratch, done) = lab.unpack(header.as_bytes());
+        assert!(matches!(done, Err(ArchiveError::Large(_))), "{size}: {done:?}");
+    }
+    // A hundred kilobytes of gzip that are as many megabytes of names.
+    let names = member(tar::EntryType::GNULongName, "n", "", &vec![b'n'; 1 << 20]).repeat(100);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &names).unwrap();
+    let (_scratch, done) = lab.unpack(&packed.finish().unwrap());
+    assert!(matches!(done, Err(ArchiveError::Unsound(_))), "{done:?}");
+    let many: Vec<u8> =
+        (0..9).flat_map(|n| member(tar::EntryType::Regular, &format!("f{n}"), "", b"x")).collect();
+    let (_scratch, done) = lab.unpack(&many);
+    assert!(matches!(done, Err(ArchiveError::Files(8))), "{done:?}");
 }

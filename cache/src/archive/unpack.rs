@@ -1,4 +1,4 @@
-//! Archives as build contexts: unpacked into a folder of the store, plain or compressed.
+//! An archive as a folder, plain or compressed: what a build context is made of.
 //!
 //! The folder's writer reaches nothing outside of the folder, whatever names and links say. Names
 //! that lead out are refused all the same, and what is too large or too much ends early, before
@@ -6,11 +6,18 @@
 
 use std::io::{self, Read};
 
-use rbuild_cache::FolderWriter;
-use rbuild_cache::archive::{BadMember, Compression, Members};
-use rbuild_cache::layer::{Kind, WriteError};
+use super::{BadMember, Compression, Members};
+use crate::layer::{Kind, WriteError};
+use crate::scratch::FolderWriter;
 
-use super::limits::{BYTES, Limits};
+/// How much an archive may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The bytes of all files.
+    pub bytes: u64,
+    /// The number of members.
+    pub files: u64,
+}
 
 /// Why an archive could not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +26,7 @@ pub enum ArchiveError {
     #[error("the archive cannot be unpacked: {0}")]
     Unsound(#[from] BadMember),
     /// It holds more bytes than anybody wants.
-    #[error("the archive has more than {0} bytes; {BYTES} sets the limit")]
+    #[error("the archive has more than {0} bytes")]
     Large(u64),
     /// It holds more files than anybody wants.
     #[error("the archive has more than {0} files")]
@@ -31,12 +38,11 @@ pub enum ArchiveError {
 
 /// Writes the members of an archive into a folder.
 pub fn unpack(
-    from: impl Read,
+    mut from: impl Read,
     folder: &mut FolderWriter,
-    limits: &Limits,
+    limits: Limits,
 ) -> Result<(), ArchiveError> {
     let unsound = |error: io::Error| ArchiveError::Unsound(BadMember::Archive(error));
-    let mut from = from;
     let mut start = Vec::new();
     from.by_ref().take(6).read_to_end(&mut start).map_err(unsound)?;
     let all = start.as_slice().chain(from);
