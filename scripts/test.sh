@@ -29,3 +29,5 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
   cargo test --workspace --locked --no-fail-fast --lib --bins --tests
 fi
+say "fuzz targets"
+scripts/fuzz.sh 30

@@ -276,7 +276,11 @@ mod tests {
             ("a.b/c", "a.b/c:latest", "a.b/c:latest"),
             ("a__b/c---d", "docker.io/a__b/c---d:latest", "a__b/c---d:latest"),
             ("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"),
-            ("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"),
+            (
+                "docker.io/localhost/c",
+                "docker.io/localhost/c:latest",
+                "docker.io/localhost/c:latest",
+            ),
             ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
         ];
         for (text, canonical, familiar) in rows {

@@ -23,11 +23,10 @@ pub fn dockerfile(input: &[u8]) {
     let source = Source::new("Dockerfile", input.to_vec());
     let parsed = parse(&source);
     shown(&parsed.diagnostics, &source);
-    let _ = outline::targets(&parsed.ast);
     let options = options();
     let (graph, found) = stages_with_errors(&parsed.ast, &source, &options);
     shown(&found, &source);
-    if graph.stages.is_empty() {
+    if outline::targets(&parsed.ast).is_empty() {
         return;
     }
     let _ = outline::outline(&parsed.ast, &graph, &options);
