@@ -44,6 +44,8 @@ pub struct Record {
     pub parts: serde_json::Value,
     /// How long it took.
     pub took: Duration,
+    /// The most memory that it used at once, in bytes, if that is known.
+    pub memory: Option<u64>,
     /// When it was recorded.
     pub created: SystemTime,
 }
@@ -68,7 +70,7 @@ pub struct Resolution {
     pub resolved: SystemTime,
 }
 
-const COLUMNS: &str = "key, op, slot, layers, inputs, parts, took, created";
+const COLUMNS: &str = "key, op, slot, layers, inputs, parts, took, memory, created";
 
 impl Records {
     pub(crate) fn new(root: Arc<Root>) -> Records {
@@ -98,7 +100,7 @@ impl Records {
     /// store before.
     pub fn put(&self, record: &Record) -> Result<(), DbError> {
         let sql = format!(
-            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         self.root.db.write(|t| {
             t.prepare_cached(&sql)?.execute(params![
@@ -109,6 +111,7 @@ impl Records {
                 json(&record.inputs)?,
                 record.parts.to_string(),
                 i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX),
+                record.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
                 db::nanoseconds(record.created),
                 db::now(),
             ])?;
@@ -222,9 +225,10 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<(Record, i64)> {
         inputs: from_json(row, 4)?,
         parts: from_json(row, 5)?,
         took: Duration::from_micros(db::size(row, 6)?),
-        created: db::time(row.get(7)?),
+        memory: row.get::<_, Option<i64>>(7)?.and_then(|bytes| bytes.try_into().ok()),
+        created: db::time(row.get(8)?),
     };
-    Ok((record, row.get(8)?))
+    Ok((record, row.get(9)?))
 }
 
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {

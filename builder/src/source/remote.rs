@@ -203,6 +203,7 @@ impl<'a> Remotes<'a> {
             inputs: Vec::new(),
             parts: serde_json::Value::Array(Vec::new()),
             took: started.elapsed(),
+            memory: None,
             created: SystemTime::now(),
         };
         // A store that cannot remember makes the next build slower, not this one wrong.

@@ -54,6 +54,7 @@ CREATE TABLE records (
     inputs  TEXT NOT NULL,         -- JSON
     parts   TEXT NOT NULL,         -- JSON, the solver's business
     took    INTEGER NOT NULL,      -- microseconds
+    memory  INTEGER,               -- the most bytes it used at once, if known
     created INTEGER NOT NULL,
     used    INTEGER NOT NULL
 ) STRICT;

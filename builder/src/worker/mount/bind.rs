@@ -104,6 +104,7 @@ fn context(
         inputs: Vec::new(),
         parts: serde_json::Value::Null,
         took: start.elapsed(),
+        memory: None,
         created: SystemTime::now(),
     };
     if let Err(error) = worker.store.records().put(&record) {
