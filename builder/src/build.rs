@@ -165,10 +165,8 @@ fn run(
         epoch: options.frontend.epoch,
         known: Known::default(),
     };
-    let limits = Limits {
-        jobs: options.jobs,
-        memory: options.max_memory.or_else(|| memory.available()),
-    };
+    let limits =
+        Limits { jobs: options.jobs, memory: options.max_memory.or_else(|| memory.available()) };
     let events = |event| progress.event(&event);
     let mut results =
         solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)

@@ -11,7 +11,8 @@ use super::session::{Failure, Session};
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress};
 use crate::sandbox::{
-    self, Access, Entitlement, Limits, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
+    self, Access, Entitlement, Limits, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec,
+    Stdio,
 };
 use crate::source::images::{Images, ImagesError};
 use crate::source::stored;

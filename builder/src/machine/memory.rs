@@ -55,7 +55,8 @@ impl Memory {
         let text = std::fs::read_to_string(self.proc.join("meminfo")).ok()?;
         let field = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            let kibibytes: u64 = line.trim_start_matches(':').split_whitespace().next()?.parse().ok()?;
+            let kibibytes: u64 =
+                line.trim_start_matches(':').split_whitespace().next()?.parse().ok()?;
             Some(kibibytes << 10)
         };
         Some((field("MemTotal")?, field("MemAvailable")?))

@@ -90,7 +90,8 @@ impl Sandbox {
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
         let group = self.group(spec);
-        let (group, doors) = group.map_or((None, Vec::new()), |(group, doors)| (Some(group), doors));
+        let (group, doors) =
+            group.map_or((None, Vec::new()), |(group, doors)| (Some(group), doors));
         let parcel = Parcel::pack(spec, joined, doors, self.privilege)?;
         let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);

@@ -118,9 +118,9 @@ impl WorkError {
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            WorkError::Exited { memory: MemoryUse { ran_out: true, limit: Some(_), .. }, .. } => {
-                Some("give steps more with a larger `--memory`".to_owned())
-            }
+            WorkError::Exited {
+                memory: MemoryUse { ran_out: true, limit: Some(_), .. }, ..
+            } => Some("give steps more with a larger `--memory`".to_owned()),
             WorkError::Exited { memory: MemoryUse { ran_out: true, .. }, .. } => Some(
                 "the machine had none left: let fewer steps run at once (`-j`), or give each less \
                  to do at once"

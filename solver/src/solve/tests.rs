@@ -88,9 +88,7 @@ impl Worker for Fake {
         }
         match () {
             () if self.failing.contains(&command) => Err(format!("{command} failed")),
-            () if self.steady.contains(&command) => {
-                Ok(Made::new(format!("result of {command}")))
-            }
+            () if self.steady.contains(&command) => Ok(Made::new(format!("result of {command}"))),
             () => Ok(Made::new(format!("{command}({})", job.inputs.join(",")))),
         }
     }

@@ -38,7 +38,7 @@ isolated! {
     }
 
     fn a_step_over_its_memory_is_ended_and_that_is_known(lab) {
-        let mut spec = lab.spec("head -c 268435456 /dev/zero | tr '\\0' a | sort | wc -c");
+        let mut spec = lab.spec("head -c 100663296 /dev/zero | tr '\\0' a | sort | wc -c");
         spec.limits = Limits { memory: Some(32 << 20), cpus: Some(1500) };
         let (end, output) = lab.try_run_whole(&spec).unwrap();
         let notices = lab.sandbox.notices();
@@ -51,7 +51,7 @@ isolated! {
             [notice] => {
                 let start = "steps run without `--memory` and `--cpus`: cannot ";
                 assert!(notice.starts_with(start), "{notice}");
-                assert_eq!(output, "268435456\n");
+                assert_eq!(output, "100663297\n");
             }
             more => panic!("{more:?}"),
         }
