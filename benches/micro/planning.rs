@@ -69,6 +69,10 @@ impl Worker for Warm {
         None
     }
 
+    fn warnings(&self, _: &Key) -> Vec<String> {
+        Vec::new()
+    }
+
     fn changed_files(&self, _: &Vertex, _: usize) -> Option<String> {
         None
     }
