@@ -4,6 +4,7 @@
 mod build;
 mod call;
 mod context;
+mod doctor;
 mod help;
 mod images;
 mod prune;
@@ -72,6 +73,8 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Show what takes room in the store
     Du(prune::DuArgs),
+    /// Try what builds need of this machine, and say what is missing
+    Doctor(doctor::Args),
     /// Print the version
     Version,
 }
@@ -113,6 +116,7 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Context(args) => context::main(args),
         Command::Prune(args) => prune::prune(&args),
         Command::Du(args) => prune::du(&args),
+        Command::Doctor(args) => Ok(doctor::main(&args)),
         Command::Version => help::version(),
     }
 }

@@ -115,7 +115,9 @@ fn start_pasta(holder: &str) -> Result<(), Failure> {
         .args(["none", "--netns", &format!("/proc/{holder}/ns/net")])
         .output()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => fail("pasta is not installed (package passt)".into()),
+            std::io::ErrorKind::NotFound => {
+                fail("pasta is not installed (`apt install passt`)".into())
+            }
             _ => fail(format!("cannot run pasta: {error}")),
         })?;
     if output.status.success() {
