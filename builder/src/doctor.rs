@@ -121,8 +121,8 @@ fn layers(diagnosis: &mut Diagnosis, isolation: &Isolation, store: &Store) {
         (Some(error), false) => {
             let why = format!("layers are directories, which is slower: {error}");
             diagnosis.add("EROFS", Status::Missing, why).help = Some(
-                "use Linux 6.12 or newer with CONFIG_EROFS_FS and CONFIG_EROFS_FS_BACKED_BY_FILE, \
-                 or, if it is a module: modprobe erofs"
+                "use Linux 6.12 or newer with CONFIG_EROFS_FS_BACKED_BY_FILE, load the module \
+                 (`modprobe erofs`), and have the store on ext4, xfs or btrfs (RBUILD_ROOT)"
                     .into(),
             );
         }
