@@ -14,6 +14,7 @@ mod session;
 mod steps;
 mod table;
 mod transfer;
+mod verify;
 
 pub use build::host_platform;
 pub use session::{Failure, Session, causes};
@@ -75,6 +76,8 @@ enum Command {
     Du(prune::DuArgs),
     /// Try what builds need of this machine, and say what is missing
     Doctor(doctor::Args),
+    /// Check that the store holds, byte for byte, what it promises
+    Verify(verify::Args),
     /// Print the version
     Version,
 }
@@ -117,6 +120,7 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Prune(args) => prune::prune(&args),
         Command::Du(args) => prune::du(&args),
         Command::Doctor(args) => Ok(doctor::main(&args)),
+        Command::Verify(args) => verify::main(&args),
         Command::Version => help::version(),
     }
 }
