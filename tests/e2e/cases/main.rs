@@ -5,10 +5,12 @@
 
 mod bases;
 mod cache;
+mod devices;
 mod doctor;
 mod equal;
 mod errors;
 mod examples;
+mod hostile;
 mod interrupt;
 mod invariants;
 mod lint;
