@@ -42,6 +42,8 @@ pub enum Decision<O> {
     /// Its result is not recorded under the definition key. It runs, unless its inputs turn out
     /// to have the content of an earlier run.
     Run(MissReason),
+    /// It is there as soon as its inputs are: nothing is looked up, run or recorded.
+    Stack,
     /// Everything that would use it is there already.
     Unneeded,
 }
@@ -127,13 +129,13 @@ fn decide<W: Worker>(
     steps: &mut [Step<W::Output>],
 ) -> Result<(), (VertexId, W::Error)> {
     let mut asked: HashSet<VertexId> = targets.iter().copied().collect();
-    for step in steps.iter_mut().rev().filter(|step| graph.vertex(step.id).op.is_work()) {
-        if !asked.contains(&step.id) {
+    for step in steps.iter_mut().rev() {
+        let vertex = graph.vertex(step.id);
+        if !asked.contains(&step.id) || matches!(vertex.op, Op::Context(_)) {
             continue;
         }
-        let vertex = graph.vertex(step.id);
         step.decision = decision(vertex, step, worker);
-        if let Decision::Run(_) = step.decision {
+        if let Decision::Run(_) | Decision::Stack = step.decision {
             asked.extend(vertex.inputs.iter().map(|edge| edge.from));
         }
     }
@@ -141,6 +143,9 @@ fn decide<W: Worker>(
 }
 
 fn decision<W: Worker>(vertex: &Vertex, step: &Step<W::Output>, worker: &W) -> Decision<W::Output> {
+    if vertex.op == Op::Stack {
+        return Decision::Stack;
+    }
     if vertex.origin.always_run {
         return Decision::Run(MissReason::Asked);
     }

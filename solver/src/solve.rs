@@ -88,6 +88,7 @@ pub fn solve<W: Worker>(
         let mut board = Board::new(graph, &plan);
         let (sender, outcomes) = mpsc::channel();
         loop {
+            board.stack(graph, worker);
             for todo in board.startable(limits) {
                 let inputs = board.start(graph, todo.step.id);
                 let sender = sender.clone();
@@ -234,14 +235,21 @@ impl<W: Worker> Scope<'_, W> {
 struct Board<'a, W: Worker> {
     states: HashMap<VertexId, State<W::Output>>,
     to_run: Vec<Todo<'a, W::Output>>,
+    /// Those that are made of others without work, inputs first.
+    stacks: Vec<VertexId>,
     running: usize,
     failure: Option<SolveError<W::Error>>,
 }
 
 impl<'a, W: Worker> Board<'a, W> {
     fn new(graph: &Graph, plan: &'a Plan<W::Output>) -> Board<'a, W> {
-        let mut board =
-            Board { states: HashMap::new(), to_run: Vec::new(), running: 0, failure: None };
+        let mut board = Board {
+            states: HashMap::new(),
+            to_run: Vec::new(),
+            stacks: Vec::new(),
+            running: 0,
+            failure: None,
+        };
         for step in &plan.steps {
             match &step.decision {
                 Decision::Hit(output) => {
@@ -250,6 +258,10 @@ impl<'a, W: Worker> Board<'a, W> {
                 Decision::Run(reason) => {
                     board.states.insert(step.id, State::Waits(board.missing(graph, step.id)));
                     board.to_run.push(Todo { step, reason });
+                }
+                Decision::Stack => {
+                    board.states.insert(step.id, State::Waits(board.missing(graph, step.id)));
+                    board.stacks.push(step.id);
                 }
                 Decision::Unneeded => {}
             }
@@ -275,24 +287,45 @@ impl<'a, W: Worker> Board<'a, W> {
         start
     }
 
+    /// Ends the stacks whose inputs are there. That costs nothing, so no thread does it.
+    fn stack(&mut self, graph: &Graph, worker: &W) {
+        for id in std::mem::take(&mut self.stacks) {
+            if matches!(self.states.get(&id), Some(State::Waits(0))) {
+                let output = worker.stack(&self.inputs(graph, id));
+                self.end(graph, id, output);
+            } else {
+                self.stacks.push(id);
+            }
+        }
+    }
+
     /// Marks a step as running and hands out its inputs.
     fn start(&mut self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
         self.states.insert(id, State::Runs);
         self.running += 1;
+        self.inputs(graph, id)
+    }
+
+    fn inputs(&self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
         let inputs = graph.vertex(id).inputs.iter();
         inputs.filter_map(|edge| self.output(edge.from).cloned()).collect()
+    }
+
+    /// Remembers the result for those who wait for it.
+    fn end(&mut self, graph: &Graph, id: VertexId, output: W::Output) {
+        self.states.insert(id, State::Ends(output));
+        for user in graph.users(id) {
+            if let Some(State::Waits(inputs)) = self.states.get_mut(&user) {
+                *inputs -= 1;
+            }
+        }
     }
 
     fn finish(&mut self, graph: &Graph, outcome: Outcome<W>, cancel: &Cancel) {
         self.running -= 1;
         match outcome.result {
             Ok(output) => {
-                self.states.insert(outcome.vertex, State::Ends(output));
-                for user in graph.users(outcome.vertex) {
-                    if let Some(State::Waits(inputs)) = self.states.get_mut(&user) {
-                        *inputs -= 1;
-                    }
-                }
+                self.end(graph, outcome.vertex, output);
                 if cancel.is_cancelled() && self.failure.is_none() {
                     self.failure = Some(SolveError::Canceled);
                 }

@@ -6,6 +6,7 @@
 //! | kind, permission bits, owner and group where they count | the layer holds them |
 //! | bytes and extended attributes of files, targets of links, numbers of devices | the layer holds them |
 //! | which paths are one file | the layer keeps hard links |
+//! | which directories only lead to others | the destination keeps their owners |
 //!
 //! Times are left out, and so is everything about a matched directory itself: its contents are
 //! copied, the destination has its own mode and owner.
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::node::{Node, NodeKind, Time, Xattrs};
-use super::select::{Found, Match, Selection};
+use super::select::{Found, Match, Reason, Selection};
 use super::{Owners, join, root};
 use crate::ContentDigest;
 use crate::stat::StatCache;
@@ -139,7 +140,10 @@ impl Selection {
         };
         match &node.kind {
             NodeKind::Dir => {
-                text.push(b'd');
+                text.push(match found.reason {
+                    Reason::Asked => b'd',
+                    Reason::OnTheWay => b'w',
+                });
                 attributes(text, &found.xattrs);
             }
             NodeKind::File => {
