@@ -8,8 +8,9 @@
 //! | which paths are one file | the layer keeps hard links |
 //! | which directories only lead to others | the destination keeps their owners |
 //!
-//! Times are left out, and so is everything about a matched directory itself: its contents are
-//! copied, the destination has its own mode and owner.
+//! Times are left out, and so is everything about a matched directory but that there is one: its
+//! contents are copied, and the destination, which is made even for an empty one, has its own mode
+//! and owner.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -60,6 +61,7 @@ impl Selection {
         for (position, ((one, found), file)) in self.all().zip(files).enumerate() {
             let top = found.path.is_empty();
             if top && found.node.is_dir() {
+                bytes(&mut text, b"");
                 continue;
             }
             bytes(&mut text, if top { &one.name } else { &found.path });

@@ -122,6 +122,17 @@ fn a_walk_enters_only_what_can_lead_there() {
     assert!(filter.0.load(Ordering::Relaxed) < 10);
 }
 
+/// A copy makes its destination for an empty directory, and not for no match.
+#[test]
+fn a_digest_sees_whether_there_was_a_match() {
+    let root = layout(PATHS);
+    let digest = |selector: &PathSelector| {
+        tree(&root).select(selector).unwrap().digest(&StatCache::none()).unwrap()
+    };
+    assert_ne!(digest(&PathSelector::of("empty")), digest(&PathSelector::of("nothing*")));
+    assert_ne!(digest(&kept("test", "n*")), digest(&kept("no*", "n*")));
+}
+
 #[test]
 fn a_digest_sees_which_directories_were_asked_for() {
     let root = layout(&["a/b", "c/a/b"]);
