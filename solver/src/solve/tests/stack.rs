@@ -53,7 +53,7 @@ fn a_step_on_a_stack_runs_when_its_base_changed_and_else_asks_for_nothing_below(
         let target = exec(&mut graph, "step", &[below]);
         (graph, target)
     };
-    let one_at_a_time = Limits { jobs: NonZeroUsize::new(1) };
+    let one_at_a_time = Limits { jobs: NonZeroUsize::new(1), ..Limits::default() };
     let (graph, target) = on_stack("1");
     fake.build_with(&graph, &[target], one_at_a_time, &|_| {}).unwrap();
     fake.ran();
