@@ -6,6 +6,7 @@
 mod bases;
 mod cache;
 mod copies;
+mod doctor;
 mod equal;
 mod errors;
 mod examples;
