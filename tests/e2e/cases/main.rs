@@ -5,6 +5,7 @@
 
 mod bases;
 mod cache;
+mod copies;
 mod devices;
 mod doctor;
 mod equal;
