@@ -19,5 +19,6 @@ pub mod file;
 pub mod image;
 pub mod outcome;
 pub mod rbuild;
+pub mod servers;
 pub mod suite;
 pub mod tree;

@@ -29,6 +29,9 @@ sections! {
     checks = "check",
     mounts = "mount",
     ignore_files = "ignore",
+    contexts = "context",
+    named_contexts = "named",
+    sources_from_elsewhere = "remote",
 }
 
 #[test]
