@@ -26,6 +26,7 @@ sections! {
     add = "add",
     config = "config",
     onbuild = "onbuild",
+    forms_in_use = "practice",
     checks = "check",
     mounts = "mount",
     ignore_files = "ignore",
