@@ -112,6 +112,11 @@ impl Layers {
         })
     }
 
+    /// Why new layers are directories; none where they are tars with an index.
+    pub fn why_directories(&self) -> Option<WriteError> {
+        self.try_indexed().err()
+    }
+
     /// Writes and mounts an empty layer; where is nobody's business.
     fn try_indexed(&self) -> Result<(), WriteError> {
         if self.inner.rights == marks::Rights::Namespace {
