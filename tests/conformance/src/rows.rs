@@ -12,9 +12,8 @@ use crate::case::Case;
 /// Features of other builders, which BuildKit does not have.
 const OF_OTHERS: [&str; 3] = ["A52", "A71", "A120"];
 
-/// What rbuild does not have yet: steps of another platform, the user's secrets for sources,
-/// `COPY --parents`.
-const NOT_YET: [&str; 7] = ["A81", "A100", "G67", "G68", "G69", "G70", "G71"];
+/// What rbuild does not have yet: steps of another platform, the user's secrets for sources.
+const NOT_YET: [&str; 2] = ["A81", "A100"];
 
 /// What is wrong: rows that nothing shows, lines of `rows.toml` that name no test or a row that a
 /// case shows.
