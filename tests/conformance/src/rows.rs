@@ -26,9 +26,8 @@ pub fn faults(cases: &[Case]) -> Vec<String> {
         row.starts_with('G') && tests.iter().any(|test| test.starts_with(&prefix))
     };
     let mut faults = Vec::new();
-    let is_wanted = |row: &String| {
-        !OF_OTHERS.contains(&row.as_str()) && !NOT_YET.contains(&row.as_str())
-    };
+    let is_wanted =
+        |row: &String| !OF_OTHERS.contains(&row.as_str()) && !NOT_YET.contains(&row.as_str());
     for row in rows().filter(is_wanted) {
         match elsewhere.get(&row) {
             None if shown.contains(&row) || has_vector(&row) => {}
