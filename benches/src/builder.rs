@@ -153,7 +153,7 @@ impl Builder {
 
     /// The file that the phase `tar` writes.
     fn archive(&self) -> String {
-        format!("out-{}.tar", self.name.replace(' ', "-"))
+        format!("stores/{}/out.tar", self.name.replace(' ', "-"))
     }
 
     /// The builder with these arguments.
@@ -273,7 +273,11 @@ mod tests {
         let lines = builder(Kind::Docker, "docker").lines("blob", Phase::Tar);
         let lines: Vec<String> = lines.iter().map(|line| line.join(" ")).collect();
         assert_eq!(lines[0], "docker buildx build -q --network=host --no-cache -t bench-blob blob");
-        assert!(lines[1].ends_with("sh out-docker.tar docker save bench-blob"), "{}", lines[1]);
+        assert!(
+            lines[1].ends_with("sh stores/docker/out.tar docker save bench-blob"),
+            "{}",
+            lines[1]
+        );
     }
 
     #[test]
