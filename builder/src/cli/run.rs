@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use rbuild_frontend::config::Runtime;
 use rbuild_solver::op::{Resources, Security};
 
-use super::build::NetworkMode;
+use super::build::{NetworkMode, platform};
 use super::images::failure;
 use super::session::{Failure, Session};
 use crate::exit::Exit;
@@ -49,6 +49,9 @@ pub struct Args {
     /// The host name that the command sees
     #[arg(long, value_name = "NAME", default_value = "rbuild")]
     hostname: String,
+    /// Which image of several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// Accepted as docker's: nothing is kept of a run anyway
     #[arg(long)]
     rm: bool,
@@ -65,9 +68,12 @@ pub fn main(args: Args) -> Result<Exit, Failure> {
 }
 
 fn run(args: Args) -> Result<Exit, Failure> {
+    let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
     let progress = Progress::new(Mode::Quiet);
-    let image = stored::find(&session.store, &args.image).map_err(failure)?;
+    let image = stored::find(&session.store, &args.image)
+        .and_then(|stored| stored.choose(platform.as_ref(), &args.image))
+        .map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let snapshot = images
         .stored_layers(&image, &args.image, &session.cancel)
