@@ -48,11 +48,13 @@
 //! - Only `sys` has unsafe code.
 
 mod caps;
+mod emulation;
 mod enter;
 mod error;
 mod exec;
 mod files;
 mod limits;
+mod machine;
 mod mounts;
 mod network;
 mod parcel;

@@ -14,7 +14,7 @@ use crate::sandbox::{
     self, Access, Entitlement, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
 };
 use crate::source::images::{Images, ImagesError};
-use crate::source::stored;
+use crate::source::stored::{self, StoredImage};
 
 /// What docker ends with when the command could not be run.
 const NOT_RUN: u8 = 125;
@@ -84,7 +84,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         upper: active.upper.clone(),
         work: active.work.clone(),
     };
-    let spec = args.spec(&image.config.config, root)?;
+    let spec = args.spec(&image, root)?;
     let sandbox = Sandbox::new(&session.isolation, vec![Entitlement::HostNetwork]);
     // Only a terminal's output comes this way: other streams are lent to the command.
     let mut show = |bytes: &[u8]| {
@@ -99,7 +99,8 @@ fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    fn spec(&self, runtime: &Runtime, root: Root) -> Result<Spec, Failure> {
+    fn spec(&self, image: &StoredImage, root: Root) -> Result<Spec, Failure> {
+        let runtime = &image.config.config;
         let cwd = self.workdir.clone().unwrap_or_else(|| runtime.working_dir.clone());
         Ok(Spec {
             root,
@@ -109,6 +110,7 @@ impl Args {
             user: self.user.clone().unwrap_or_else(|| runtime.user.clone()),
             hostname: self.hostname.clone(),
             network: self.network.into(),
+            platform: image.platform.clone(),
             security: Security::Confined,
             resources: Resources::default(),
             extra_hosts: Vec::new(),

@@ -117,7 +117,7 @@ impl Step {
             (Report::Exited { code, signal }, _) => {
                 return Ok(Some(signal.map_or(Exit::Code(code), Exit::Signal)));
             }
-            (Report::Stub(_) | Report::Terminal | Report::Network, _) => {}
+            (Report::Stub(_) | Report::Terminal | Report::Network | Report::Emulator, _) => {}
         }
         Ok(None)
     }
@@ -185,7 +185,8 @@ pub fn ask(
     })
 }
 
-fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
+/// What is told on a report socket next.
+pub fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
     let (bytes, fds) = wire::receive(report.as_fd()).map_err(|errno| match errno {
         Errno::CONNRESET => SandboxError::ServerGone,
         errno => server("hear from the sandbox", errno),

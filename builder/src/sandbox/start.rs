@@ -1,22 +1,26 @@
 //! The sandbox as the builder sees it: a server that is started with the first step, and what the
 //! steps of a build share.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, copy};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rbuild_solver::op;
+use rbuild_solver::op::{self, Platform};
 use rbuild_solver::worker::Cancel;
 use rustix::fs::{CWD, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::net::Shutdown;
 
+use super::emulation::{self, Emulator, Way};
 use super::enter::Isolation;
 use super::error::{Failure, SandboxError};
+use super::machine::{self, Machine};
 use super::parcel::Parcel;
 use super::run::Network;
 use super::server;
@@ -43,6 +47,8 @@ pub struct Sandbox {
     server: Mutex<Option<Arc<Server>>>,
     allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
+    /// How programs for other machines run, by architecture.
+    ways: Mutex<BTreeMap<String, Arc<Way<Emulator>>>>,
     notices: Mutex<Vec<String>>,
 }
 
@@ -64,6 +70,7 @@ impl Sandbox {
             server: Mutex::new(None),
             allowed,
             networks: Mutex::new(Networks::Own(Vec::new())),
+            ways: Mutex::default(),
             notices: Mutex::default(),
         }
     }
@@ -82,12 +89,46 @@ impl Sandbox {
             return Err(SandboxError::NotAllowed(missing));
         }
         let server = self.server()?;
+        let way = self.way(&spec.platform, &server)?;
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
-        let parcel = Parcel::pack(spec, joined, self.privilege)?;
+        let users = match &*way {
+            Way::Registered(emulator) => Some(emulator.join()?),
+            Way::Kernel | Way::Host(_) => None,
+        };
+        let parcel = Parcel::pack(spec, joined, users, self.privilege)?;
         let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);
-        result
+        match (result, &*way) {
+            (Err(SandboxError::Step(failure @ Failure::WrongMachine { .. })), Way::Host(why)) => {
+                let (platform, why) = (spec.platform.clone(), why.clone());
+                Err(SandboxError::NoEmulator { failure, platform, why })
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// How programs for a platform run here; found out once.
+    fn way(
+        &self,
+        platform: &Platform,
+        server: &Server,
+    ) -> Result<Arc<Way<Emulator>>, SandboxError> {
+        let mut ways = lock(&self.ways);
+        if let Some(known) = ways.get(&platform.architecture) {
+            return Ok(Arc::clone(known));
+        }
+        let register = |machine: &Machine, emulator: &Path| {
+            Emulator::register(server.control.as_fd(), machine, emulator)
+        };
+        let way = emulation::way(platform, machine::kernel_runs, emulation::find, register)?;
+        if let Way::Host(why) = &way {
+            let text = format!("steps for {platform} need an emulator of the host's: {why}");
+            lock(&self.notices).push(text);
+        }
+        let way = Arc::new(way);
+        ways.insert(platform.architecture.clone(), Arc::clone(&way));
+        Ok(way)
     }
 
     fn server(&self) -> Result<Arc<Server>, SandboxError> {

@@ -51,6 +51,7 @@ fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root, prepared: &Prepared) 
         user: op.user.clone(),
         hostname: op.hostname.clone(),
         network: op.network,
+        platform: op.platform.clone(),
         security: op.security,
         resources: op.resources.clone(),
         extra_hosts: hosts.map(|(name, address)| (name.clone(), address.to_string())).collect(),
