@@ -13,6 +13,7 @@ mod lint;
 mod machine;
 mod mounts;
 mod outputs;
+mod platforms;
 mod registry;
 mod run;
 mod scripts;
