@@ -17,6 +17,7 @@ use rbuild_frontend::stage::Bases;
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
+use crate::machine::Memory;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
@@ -150,6 +151,7 @@ fn run(
     let Sources { context, images, remotes } = *sources;
     progress.graph(&work.graph);
     let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
+    let memory = Memory::find();
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -160,10 +162,13 @@ fn run(
         extra_hosts: options.extra_hosts.clone(),
         secrets: options.secrets.clone(),
         agents: options.agents.clone(),
+        limits: options.limits,
+        memory: &memory,
         epoch: options.frontend.epoch,
         known: Known::default(),
     };
-    let limits = Limits { jobs: options.jobs };
+    let limits =
+        Limits { jobs: options.jobs, memory: options.max_memory.or_else(|| memory.available()) };
     let events = |event| progress.event(&event);
     let results = solve::solve(&work.graph, &targets, &worker, limits, &session.cancel, &events)
         .map_err(|error| BuildError::step(error, &work.graph, source))?;

@@ -13,6 +13,7 @@ mod session;
 mod steps;
 mod table;
 mod transfer;
+mod verify;
 
 pub use build::host_platform;
 pub use session::{Failure, Session, causes};
@@ -72,6 +73,8 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Show what takes room in the store
     Du(prune::DuArgs),
+    /// Check that the store holds, byte for byte, what it promises
+    Verify(verify::Args),
     /// Print the version
     Version,
 }
@@ -113,6 +116,7 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Context(args) => context::main(args),
         Command::Prune(args) => prune::prune(&args),
         Command::Du(args) => prune::du(&args),
+        Command::Verify(args) => verify::main(&args),
         Command::Version => help::version(),
     }
 }

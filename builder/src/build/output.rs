@@ -7,6 +7,7 @@ use std::path::Path;
 use rbuild_cache::{Descriptor, Digest, Snapshot};
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::lower::Lowered;
+use rbuild_frontend::reference::Reference;
 use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::op::{ImageOp, Op, Platform};
 use serde_json::{Value, json};
@@ -19,7 +20,6 @@ use crate::export::{
 };
 use crate::options::{BuildOptions, Dest, Output, Shape};
 use crate::progress::Progress;
-use crate::registry::reference::Reference;
 use crate::source::images::Images;
 use crate::worker;
 

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rbuild_cache::{Descriptor, Digest, Store};
+use rbuild_frontend::reference::Reference;
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,7 +15,6 @@ use super::image::{AssembleError, Documents, Form, descriptor, media_type};
 use super::set::ImageSet;
 use super::sink::{Sink, SinkError};
 use crate::options::{Dest, Shape};
-use crate::registry::reference::Reference;
 
 /// The images of one name, or of several, ready to be written.
 pub struct Named<'a> {

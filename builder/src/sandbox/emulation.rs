@@ -10,8 +10,10 @@
 //! A keeper, forked by the server, holds the namespace as that of the network is held. In it a
 //! process registers the emulator and keeps its table mounted: without a mount the kernel drops it.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rbuild_solver::op::Platform;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -22,7 +24,7 @@ use rustix::process::Signal;
 use super::enter::map_same;
 use super::error::{Doing, Failure, SandboxError};
 use super::exec;
-use super::machine::Machine;
+use super::machine::{self, Machine};
 use super::mounts::new_mount;
 use super::run::{self, ask};
 use super::sys::{self, Depth, Forked, Namespaces};
@@ -52,9 +54,57 @@ pub struct Emulator {
     users: OwnedFd,
 }
 
+/// The ways that were found, by architecture.
+#[derive(Debug, Default)]
+pub struct Ways(Mutex<BTreeMap<String, Arc<Way<Emulator>>>>);
+
+impl Ways {
+    /// How programs for a platform run here; found out once, and told if nothing of rbuild's own
+    /// runs them.
+    pub fn find(
+        &self,
+        platform: &Platform,
+        control: BorrowedFd<'_>,
+        tell: impl FnOnce(String),
+    ) -> Result<Arc<Way<Emulator>>, SandboxError> {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = ways.get(&platform.architecture) {
+            return Ok(Arc::clone(known));
+        }
+        let register = |machine: &Machine, file: &Path| Emulator::register(control, machine, file);
+        let way = Arc::new(way(platform, machine::kernel_runs, find, register)?);
+        if let Way::Host(why) = &*way {
+            tell(format!("steps for {platform} need an emulator of the host's: {why}"));
+        }
+        ways.insert(platform.architecture.clone(), Arc::clone(&way));
+        Ok(way)
+    }
+}
+
+impl Way<Emulator> {
+    /// What a step needs to enter the namespace of its emulator, if it has one.
+    pub fn users(&self) -> Result<Option<OwnedFd>, SandboxError> {
+        match self {
+            Way::Registered(emulator) => emulator.join().map(Some),
+            Way::Kernel | Way::Host(_) => Ok(None),
+        }
+    }
+
+    /// Says what is missing where a program of that platform was not run.
+    pub fn explain(&self, error: SandboxError, platform: &Platform) -> SandboxError {
+        match (error, self) {
+            (SandboxError::Step(failure @ Failure::WrongMachine { .. }), Way::Host(why)) => {
+                let (platform, why) = (platform.clone(), why.clone());
+                SandboxError::NoEmulator { failure, platform, why }
+            }
+            (error, _) => error,
+        }
+    }
+}
+
 /// Finds the way to run programs for a platform. What it depends on is asked for in this order:
 /// whether the kernel runs them, where an emulator is, and whether that can be registered.
-pub fn way<T>(
+fn way<T>(
     platform: &Platform,
     kernel_runs: impl FnOnce(&Machine) -> bool,
     find: impl FnOnce(&Machine) -> Option<PathBuf>,
@@ -77,7 +127,7 @@ pub fn way<T>(
 }
 
 /// The emulator in `PATH`: one that needs no file of the step's root.
-pub fn find(machine: &Machine) -> Option<PathBuf> {
+fn find(machine: &Machine) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let names = [format!("qemu-{}-static", machine.qemu), format!("qemu-{}", machine.qemu)];

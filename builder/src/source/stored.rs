@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use rbuild_cache::{BlobReadError, Descriptor, Digest, ImageError, Store};
 use rbuild_frontend::config::ImageConfig;
+use rbuild_frontend::document::{self, Document, Index, Manifest};
+use rbuild_frontend::platform;
+use rbuild_frontend::reference::Reference;
 use rbuild_solver::op::Platform;
 
 use crate::cli::host_platform;
-use crate::registry::document::{self, Document, Index, Manifest};
-use crate::registry::platform;
-use crate::registry::reference::Reference;
-
 /// What a name of the store stands for: an image, or several for a platform each.
 #[derive(Debug)]
 pub struct Stored {

@@ -5,6 +5,7 @@
 
 mod bases;
 mod cache;
+mod equal;
 mod errors;
 mod examples;
 mod interrupt;
