@@ -85,6 +85,17 @@ impl Snapshot {
     pub fn with(&self, layer: LayerId) -> Snapshot {
         Snapshot { layers: self.layers.iter().copied().chain([layer]).collect() }
     }
+
+    /// These stacks on one another, the first one at the bottom.
+    pub fn stacked<'a>(parts: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
+        Snapshot { layers: parts.into_iter().flat_map(|part| part.layers.clone()).collect() }
+    }
+
+    /// Whether this stack was made on `other` or with it.
+    pub fn holds(&self, other: &Snapshot) -> bool {
+        let count = other.layers.len();
+        count == 0 || self.layers.windows(count).any(|layers| layers == other.layers)
+    }
 }
 
 impl Layers {
@@ -110,6 +121,11 @@ impl Layers {
             Ok(()) => Form::Erofs,
             Err(_) => Form::Directory,
         })
+    }
+
+    /// Why new layers are directories; none where they are tars with an index.
+    pub fn why_directories(&self) -> Option<WriteError> {
+        self.try_indexed().err()
     }
 
     /// Writes and mounts an empty layer; where is nobody's business.
