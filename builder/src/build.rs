@@ -162,6 +162,7 @@ fn run(
         extra_hosts: options.extra_hosts.clone(),
         secrets: options.secrets.clone(),
         agents: options.agents.clone(),
+        devices: options.devices.clone(),
         limits: options.limits,
         memory: &memory,
         epoch: options.frontend.epoch,

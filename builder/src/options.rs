@@ -13,7 +13,7 @@ use rbuild_solver::op::Platform;
 use crate::progress::Mode;
 use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
-use crate::worker::mount::Agents;
+use crate::worker::mount::{Agents, Devices};
 use crate::worker::secrets::Secrets;
 
 pub use contexts::NamedContexts;
@@ -41,6 +41,8 @@ pub struct BuildOptions {
     pub secrets: Secrets,
     /// Agents for steps that ask for them by name.
     pub agents: Agents,
+    /// Devices for steps that ask for them.
+    pub devices: Devices,
     /// What steps may have that goes beyond the usual.
     pub allowed: Vec<Entitlement>,
     /// Whether names of images are looked up again.

@@ -64,6 +64,8 @@ pub struct BuildWorker<'a> {
     pub secrets: secrets::Secrets,
     /// Agents that hold the user's keys.
     pub agents: mount::Agents,
+    /// Devices for steps that ask for them.
+    pub devices: mount::Devices,
     /// What a step may use of the machine.
     pub limits: Limits,
     /// What of the machine's memory is left.

@@ -178,6 +178,7 @@ impl Args {
             frontend,
             secrets: self.steps.secrets()?,
             agents: self.steps.agents()?,
+            devices: self.steps.devices(),
             allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },

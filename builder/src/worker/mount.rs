@@ -19,6 +19,7 @@ use super::{BuildWorker, Inputs, WorkError};
 use crate::sandbox::{self, Access, Source};
 
 pub use agent::{AgentSource, Agents};
+pub use device::{Allowed, Devices};
 
 /// What `tmpfs(5)` has where nobody says otherwise.
 const TMPFS_MODE: u32 = 0o1777;
@@ -70,7 +71,8 @@ impl MountFailure {
         match self {
             MountFailure::Agent(error) => error.help(),
             MountFailure::NotText(_) => Some("mount it as a file".to_owned()),
-            MountFailure::Device(_) | MountFailure::SeedNotADirectory { .. } => None,
+            MountFailure::Device(error) => error.help(),
+            MountFailure::SeedNotADirectory { .. } => None,
         }
     }
 }
@@ -95,8 +97,9 @@ pub(super) fn prepare(
         let text = text.ok_or_else(|| MountFailure::NotText(variable.id.clone()))?;
         prepared.env.push((variable.name.clone(), text));
     }
-    for device in &op.devices {
-        let text = device::left_out(device).map_err(MountFailure::from)?;
+    let notices =
+        device::prepare(&worker.devices, op, &mut prepared).map_err(MountFailure::from)?;
+    for text in notices {
         (inputs.job.events)(Event::Notice { vertex: Some(inputs.job.id), text });
     }
     Ok(prepared)

@@ -6,10 +6,12 @@
 mod bases;
 mod cache;
 mod copies;
+mod devices;
 mod doctor;
 mod equal;
 mod errors;
 mod examples;
+mod hostile;
 mod interrupt;
 mod invariants;
 mod lint;

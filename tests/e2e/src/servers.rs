@@ -164,6 +164,8 @@ fn git(folder: &Path, args: &[&str]) -> String {
     let mut git = Command::new("git");
     git.current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("HOME", "/nonexistent");
+    let time = "2020-02-02T02:02:02Z";
+    git.env("GIT_AUTHOR_DATE", time).env("GIT_COMMITTER_DATE", time);
     git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(args);
     tool(&mut git).ok().stdout
 }
