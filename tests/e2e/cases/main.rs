@@ -17,4 +17,5 @@ mod registry;
 mod run;
 mod scripts;
 mod sources;
+mod vectors;
 mod words;

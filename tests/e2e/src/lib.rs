@@ -14,6 +14,7 @@
 pub mod context;
 pub mod island;
 pub mod layout;
+pub mod listing;
 pub mod progress;
 pub mod registry;
 pub mod run;
@@ -25,6 +26,7 @@ pub mod world;
 pub use context::{Context, example};
 pub use island::Island;
 pub use layout::Layout;
+pub use listing::Listing;
 pub use progress::Steps;
 pub use registry::Registry;
 pub use run::{Run, Started};
