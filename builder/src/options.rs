@@ -8,12 +8,11 @@ use std::path::PathBuf;
 
 use rbuild_frontend::Options as FrontendOptions;
 
+use crate::given::Given;
 use crate::progress::Mode;
 use crate::registry::reference::Reference;
 use crate::sandbox::Entitlement;
 use crate::source::context::NamedSource;
-use crate::worker::mount::Agents;
-use crate::worker::secrets::Secrets;
 
 pub use contexts::NamedContexts;
 
@@ -34,10 +33,8 @@ pub struct BuildOptions {
     pub frontend: FrontendOptions,
     /// Names and addresses that steps find in /etc/hosts.
     pub extra_hosts: Vec<(String, std::net::IpAddr)>,
-    /// What steps are given that ask for it by name.
-    pub secrets: Secrets,
-    /// Agents for steps that ask for them by name.
-    pub agents: Agents,
+    /// What steps and sources are given that ask for it by name.
+    pub given: Given,
     /// What steps may have that goes beyond the usual.
     pub allowed: Vec<Entitlement>,
     /// Whether names of images are looked up again.

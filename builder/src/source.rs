@@ -1,6 +1,7 @@
 //! Where a build's input comes from: the build context, and images.
 
 pub mod archive;
+pub mod auth;
 pub mod context;
 pub mod git;
 pub mod http;

@@ -10,7 +10,6 @@ pub mod logs;
 mod makedir;
 pub mod mount;
 mod owner;
-pub mod secrets;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -29,6 +28,7 @@ use rbuild_solver::key::{Key, OpDigest, Part};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
 use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
 
+use crate::given::Given;
 use crate::sandbox::Sandbox;
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
@@ -58,9 +58,7 @@ pub struct BuildWorker<'a> {
     /// Lines for the /etc/hosts of steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// What the user gives to steps that ask for it by name.
-    pub secrets: secrets::Secrets,
-    /// Agents that hold the user's keys.
-    pub agents: mount::Agents,
+    pub given: Given,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
     /// What was found out about results in this build.

@@ -6,7 +6,9 @@ use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin};
 use rbuild_solver::op::{GitDir, GitOp, GitTimes, HttpFile, HttpOp, Op, Submodules};
 
-use crate::address::{Address, BadAddress, GitAddress, HttpAddress, Pinning, redacted};
+use crate::address::{
+    Address, BadAddress, GitAddress, HttpAddress, Pinning, redacted, split_login,
+};
 use crate::ast::{AddFiles, Text};
 use crate::diagnostic::Diagnostic;
 use crate::scope::Fallible;
@@ -119,9 +121,10 @@ pub fn git_op(address: GitAddress, keep: bool) -> GitOp {
         _ => whole,
     };
     let git_dir = match keep {
-        true => {
-            GitDir::Kept { remote: redacted(&address.remote), reference: address.reference.clone() }
-        }
+        true => GitDir::Kept {
+            remote: split_login(&address.remote).0,
+            reference: address.reference.clone(),
+        },
         false => GitDir::Dropped,
     };
     GitOp {

@@ -14,6 +14,7 @@ mod machine;
 mod mounts;
 mod outputs;
 mod registry;
+mod remotes;
 mod run;
 mod scripts;
 mod sources;
