@@ -16,6 +16,7 @@ use rbuild_solver::graph::VertexId;
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
+use crate::machine::Memory;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
@@ -148,6 +149,7 @@ fn run(
     let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
     let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
+    let memory = Memory::find();
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -157,10 +159,13 @@ fn run(
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
         given: options.given.clone(),
+        limits: options.limits,
+        memory: &memory,
         epoch: options.frontend.epoch,
         known: Known::default(),
     };
-    let limits = Limits { jobs: options.jobs };
+    let limits =
+        Limits { jobs: options.jobs, memory: options.max_memory.or_else(|| memory.available()) };
     let events = |event| progress.event(&event);
     let mut results =
         solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)

@@ -7,6 +7,7 @@ mod cli;
 mod exit;
 mod export;
 mod given;
+mod machine;
 mod options;
 mod progress;
 mod registry;

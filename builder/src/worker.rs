@@ -24,12 +24,15 @@ use rbuild_cache::{
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::Vertex;
-use rbuild_solver::key::{Key, OpDigest, Part};
+use rbuild_solver::key::{Key, OpDigest};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
-use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
+use rbuild_solver::worker::{
+    Cancel, Candidate, Cost, Job, LastRun, Made, RecordedInput, Save, Worker,
+};
 
 use crate::given::Given;
-use crate::sandbox::Sandbox;
+use crate::machine::Memory;
+use crate::sandbox::{Limits, Sandbox};
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
 use crate::source::remote::Remotes;
@@ -59,6 +62,10 @@ pub struct BuildWorker<'a> {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// What the user gives to steps that ask for it by name.
     pub given: Given,
+    /// What a step may use of the machine.
+    pub limits: Limits,
+    /// What of the machine's memory is left.
+    pub memory: &'a Memory,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
     /// What was found out about results in this build.
@@ -120,14 +127,19 @@ impl Worker for BuildWorker<'_> {
         }
     }
 
+    fn warnings(&self, key: &Key) -> Vec<String> {
+        self.store.records().warnings(key.as_bytes())
+    }
+
     fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Output>> {
         let records = self.store.records().by_op(op.as_bytes(), CANDIDATES);
         records.into_iter().filter_map(candidate).collect()
     }
 
-    fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
+    fn last_run(&self, slot: &str) -> Option<LastRun> {
         let record = self.store.records().last_in_slot(&self.slot(slot))?;
-        serde_json::from_value(record.parts).ok()
+        let cost = Cost { took: record.took, memory: record.memory };
+        Some(LastRun { parts: serde_json::from_value(record.parts).ok()?, cost })
     }
 
     fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
@@ -143,17 +155,21 @@ impl Worker for BuildWorker<'_> {
         Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
     }
 
-    fn run(&self, job: &Job<'_, Output>) -> Result<Output, WorkError> {
+    fn is_short_of_memory(&self) -> bool {
+        self.memory.is_short()
+    }
+
+    fn run(&self, job: &Job<'_, Output>) -> Result<Made<Output>, WorkError> {
         let inputs = Inputs { worker: self, job };
         let snapshot = match &job.vertex.op {
             Op::Image(image) => self.pull(image, job)?,
             Op::Http(_) | Op::Git(_) => self.fetch(job)?,
-            Op::Exec(op) => exec::run(self, op, &inputs)?,
+            Op::Exec(op) => return exec::run(self, op, &inputs),
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
-            Op::Context(context) => return self.context(context),
+            Op::Context(context) => return Ok(Made::new(self.context(context)?)),
         };
-        Ok(Output::Snapshot(snapshot))
+        Ok(Made::new(Output::Snapshot(snapshot)))
     }
 
     fn save(&self, entry: &Save<'_, Output>) {
@@ -169,7 +185,9 @@ impl Worker for BuildWorker<'_> {
             layers: snapshot.layers.clone(),
             inputs: entry.inputs.iter().zip(selectors).map(|(i, s)| self.input_row(i, s)).collect(),
             parts: serde_json::to_value(entry.parts).unwrap_or_default(),
-            took: entry.took,
+            warnings: entry.warnings.to_vec(),
+            took: entry.cost.took,
+            memory: entry.cost.memory,
             created: SystemTime::now(),
         };
         let kept = self.store.records().put(&record).and_then(|()| self.save_file_lists(entry));
@@ -350,7 +368,8 @@ fn candidate(record: Record) -> Option<Candidate<Output>> {
     };
     let inputs: Option<Vec<_>> = record.inputs.into_iter().map(input).collect();
     let output = Output::Snapshot(Snapshot { layers: record.layers });
-    Some(Candidate { output, inputs: inputs? })
+    let cost = Cost { took: record.took, memory: record.memory };
+    Some(Candidate { output, cost, inputs: inputs?, warnings: record.warnings })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -14,6 +14,8 @@
 mod git;
 mod percent;
 
+use crate::parser::suggest::nearest;
+
 pub use git::{GitAddress, Pinning};
 
 /// What an address names.
@@ -53,7 +55,7 @@ pub enum BadAddress {
     #[error("its last part, `{0}`, cannot be the name of a file")]
     Name(String),
     /// A key that there is not.
-    #[error("there is no `{0}` in the query of a git address: known are {known}", known = git::KEYS.join(", "))]
+    #[error("there is no `{0}` in the query of a git address")]
     Key(String),
     /// A key twice.
     #[error("its query has `{0}` more than once")]
@@ -77,6 +79,23 @@ pub enum BadAddress {
     /// Two parts say different things.
     #[error("it says both `{0}` and `{1}`")]
     Conflict(String, String),
+}
+
+impl BadAddress {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            BadAddress::Key(key) => Some(match nearest(key, git::KEYS.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("choose from `{}`", git::KEYS.join("`, `")),
+            }),
+            BadAddress::Password(_) => Some("`ssh` takes keys: see `--ssh`".to_owned()),
+            BadAddress::Conflict(..) | BadAddress::Repeated(_) => {
+                Some("remove one of them".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Address {

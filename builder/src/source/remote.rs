@@ -208,7 +208,9 @@ impl<'a> Remotes<'a> {
             layers: snapshot.layers.clone(),
             inputs: Vec::new(),
             parts: serde_json::Value::Array(Vec::new()),
+            warnings: Vec::new(),
             took: started.elapsed(),
+            memory: None,
             created: SystemTime::now(),
         };
         // A store that cannot remember makes the next build slower, not this one wrong.

@@ -134,9 +134,7 @@ impl StageLowering<'_, '_> {
             fetch.check_path()?;
         }
         if has_wildcards(&path) {
-            Glob::components(&path).map_err(|error| {
-                Diagnostic::error("bad-pattern", text.span(), error.to_string())
-            })?;
+            Glob::components(&path).map_err(|error| bad_pattern(text, error.to_string()))?;
         }
         Ok(Source { text, path, address: None })
     }
@@ -144,7 +142,9 @@ impl StageLowering<'_, '_> {
     fn inline(&self, doc: &Heredoc) -> Fallible<Inline> {
         if doc.name.contains('/') || matches!(doc.name.as_str(), "" | "." | "..") {
             let message = format!("`{}` cannot be the name of a file", doc.name);
-            return Err(Box::new(Diagnostic::error("bad-file-name", doc.word.span(), message)));
+            let error = Diagnostic::error("bad-file-name", doc.word.span(), message);
+            let help = "the word of a heredoc names the file: put folders into the destination";
+            return Err(Box::new(error.with_help(help)));
         }
         let content = doc.content();
         let data = match doc.expansion {
@@ -244,15 +244,21 @@ impl Verb<'_> {
 }
 
 fn remote_source(text: &Text) -> Diagnostic {
-    let message = format!("COPY takes files, `{text}` is an address");
-    Diagnostic::error("remote-source", text.span(), message).with_help("use ADD")
+    let message = "`COPY` takes files of the build context, and this is an address";
+    let help = format!("did you mean `ADD {}`?", redacted(text.as_str()));
+    Diagnostic::error("remote-source", text.span(), message).with_help(help)
 }
 
 /// `--exclude` patterns, checked. They are not expanded.
 fn excludes(transfer: &Transfer) -> Fallible<Vec<String>> {
     let patterns: Vec<String> = transfer.excludes.iter().map(Text::to_string).collect();
     Rules::new(&patterns).map_err(|(position, error)| {
-        Diagnostic::error("bad-pattern", transfer.excludes[position].span(), error.to_string())
+        bad_pattern(&transfer.excludes[position], error.to_string())
     })?;
     Ok(patterns)
+}
+
+fn bad_pattern(text: &Text, message: String) -> Diagnostic {
+    let error = Diagnostic::error("bad-pattern", text.span(), message);
+    error.with_help("a character of a name is written as `[[]`, `[*]` or `[?]`")
 }

@@ -35,8 +35,9 @@ impl StageLowering<'_, '_> {
         for pair in &pairs.pairs {
             let key = self.word(&pair.key)?;
             if key.is_empty() {
-                let message = format!("`{}` is no name: it is empty", pair.key);
-                return Err(Box::new(Diagnostic::error("empty-name", pair.key.span(), message)));
+                let message = format!("there is no name: `{}` is empty", pair.key);
+                let error = Diagnostic::error("empty-name", pair.key.span(), message);
+                return Err(Box::new(error.with_help("write the name of a variable before `=`")));
             }
             expanded.push((key, self.word(&pair.value)?));
         }
@@ -51,12 +52,13 @@ impl StageLowering<'_, '_> {
         Ok(())
     }
 
-    /// Makes the directory if it is not there, for the current user. The root always is.
+    /// Makes the directory if it is not there, for the current user. `/` always is; other ways to
+    /// write it make an empty layer, as with Docker.
     pub(super) fn workdir(&mut self, step: &Step, written: &Text) -> Fallible<()> {
         let runtime = &self.state.config.config;
         let workdir = path::workdir(&runtime.working_dir, &self.word(written)?);
         let clean = path::clean(&workdir);
-        let layer = if clean == "/" { Layer::Empty } else { Layer::Made };
+        let layer = if workdir == "/" { Layer::Empty } else { Layer::Made };
         if layer == Layer::Made {
             let shown = self.shown(&step.instruction, self.style());
             let (inputs, base) = self.tip_edge();

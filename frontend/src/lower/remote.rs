@@ -76,8 +76,9 @@ impl Fetch<'_> {
     /// A checksum needs an address.
     pub(super) fn check_path(&self) -> Fallible<()> {
         let Some((text, _)) = &self.checksum else { return Ok(()) };
-        let message = "`--checksum` is of an address, this source is a path";
-        Err(Box::new(Diagnostic::error("checksum", text.span(), message)))
+        let message = "`--checksum` is for addresses, and a source here is a path";
+        let error = Diagnostic::error("checksum", text.span(), message);
+        Err(Box::new(error.with_help("remove it: files of the context are compared anyway")))
     }
 
     fn http(&self, address: &HttpAddress) -> Fallible<HttpOp> {
@@ -97,7 +98,8 @@ impl Fetch<'_> {
         let keep = match (address.keep_git_dir, self.keep_git_dir) {
             (Some(query), Some(flag)) if query != flag => {
                 let message = "the address and `--keep-git-dir` say different things";
-                return Err(Box::new(Diagnostic::error("bad-address", source.span(), message)));
+                let error = Diagnostic::error("bad-address", source.span(), message);
+                return Err(Box::new(error.with_help("remove one of them")));
             }
             (query, flag) => query.or(flag).unwrap_or(false),
         };
@@ -142,7 +144,8 @@ pub fn git_op(address: GitAddress, keep: bool) -> GitOp {
 /// What is wrong with an address, said of its place.
 pub(super) fn bad_address(error: &BadAddress, text: &Text) -> Diagnostic {
     let shown = redacted(text.as_str());
-    Diagnostic::error("bad-address", text.span(), format!("cannot use `{shown}`: {error}"))
+    let message = format!("cannot use `{shown}`: {error}");
+    Diagnostic { help: error.help(), ..Diagnostic::error("bad-address", text.span(), message) }
 }
 
 /// A pattern that matches one name only.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bases;
+mod broken;
 mod cache;
 mod errors;
 mod examples;

@@ -103,7 +103,9 @@ fn context(
         layers: snapshot.layers.clone(),
         inputs: Vec::new(),
         parts: serde_json::Value::Null,
+        warnings: Vec::new(),
         took: start.elapsed(),
+        memory: None,
         created: SystemTime::now(),
     };
     if let Err(error) = worker.store.records().put(&record) {
