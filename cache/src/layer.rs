@@ -42,7 +42,6 @@ mod indexed;
 mod marks;
 mod mount;
 mod pipe;
-mod reader;
 mod source;
 pub(crate) mod tree;
 mod unpack;
@@ -56,7 +55,7 @@ pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::TarBlob;
 pub use mount::View;
-pub use unpack::BadMember;
+
 pub use writer::LayerWriter;
 
 /// A committed file tree: layers laid over each other. Empty is `scratch`.
@@ -111,6 +110,11 @@ impl Layers {
             Ok(()) => Form::Erofs,
             Err(_) => Form::Directory,
         })
+    }
+
+    /// Why new layers are directories; none where they are tars with an index.
+    pub fn why_directories(&self) -> Option<WriteError> {
+        self.try_indexed().err()
     }
 
     /// Writes and mounts an empty layer; where is nobody's business.

@@ -6,6 +6,7 @@ use std::path::Path;
 use rbuild_cache::{Descriptor, Snapshot};
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::lower::Lowered;
+use rbuild_frontend::reference::Reference;
 use rbuild_solver::graph::{Graph, VertexId};
 use rbuild_solver::op::{ImageOp, Op};
 use serde_json::json;
@@ -15,7 +16,6 @@ use crate::cli::Session;
 use crate::export::{Flavor, Form, Image, Named, Parts, files, layout};
 use crate::options::{BuildOptions, Dest, Output, Shape};
 use crate::progress::Progress;
-use crate::registry::reference::Reference;
 use crate::source::images::Images;
 use crate::worker;
 

@@ -6,6 +6,8 @@
 mod bases;
 mod broken;
 mod cache;
+mod doctor;
+mod equal;
 mod errors;
 mod examples;
 mod interrupt;
