@@ -6,6 +6,7 @@
 mod bases;
 mod broken;
 mod cache;
+mod copies;
 mod doctor;
 mod equal;
 mod errors;
