@@ -159,6 +159,7 @@ fn run(
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
         given: options.given.clone(),
+        devices: options.devices.clone(),
         limits: options.limits,
         memory: &memory,
         epoch: options.frontend.epoch,

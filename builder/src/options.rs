@@ -13,6 +13,7 @@ use crate::given::Given;
 use crate::progress::Mode;
 use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
+use crate::worker::mount::Devices;
 
 pub use contexts::NamedContexts;
 
@@ -35,6 +36,8 @@ pub struct BuildOptions {
     pub extra_hosts: Vec<(String, std::net::IpAddr)>,
     /// What steps and sources are given that ask for it by name.
     pub given: Given,
+    /// Devices for steps that ask for them.
+    pub devices: Devices,
     /// What steps may have that goes beyond the usual.
     pub allowed: Vec<Entitlement>,
     /// Whether names of images are looked up again.

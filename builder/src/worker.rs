@@ -62,6 +62,8 @@ pub struct BuildWorker<'a> {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// What the user gives to steps that ask for it by name.
     pub given: Given,
+    /// Devices for steps that ask for them.
+    pub devices: mount::Devices,
     /// What a step may use of the machine.
     pub limits: Limits,
     /// What of the machine's memory is left.

@@ -175,6 +175,7 @@ impl Args {
             outputs,
             frontend,
             given: self.given.resolve()?,
+            devices: self.steps.devices(),
             allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },

@@ -11,6 +11,7 @@ use crate::given::Given;
 use crate::given::agent::AgentSource;
 use crate::given::secrets::SecretSource;
 use crate::sandbox::{Entitlement, Limits, limit_names};
+use crate::worker::mount::{Allowed, Devices};
 
 /// What the user gives by name.
 #[derive(Debug, clap::Args)]
@@ -27,9 +28,12 @@ pub struct GivenArgs {
 /// What steps may do.
 #[derive(Debug, clap::Args)]
 pub struct StepArgs {
-    /// Allow steps what goes beyond the usual: `network.host`, `security.insecure`
+    /// Allow steps what goes beyond the usual: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "ENTITLEMENT")]
     allow: Vec<String>,
+    /// Where CDI specs of devices are [default: /etc/cdi and /var/run/cdi]
+    #[arg(long, value_name = "FOLDER")]
+    cdi_spec_dir: Vec<PathBuf>,
     /// The size of /dev/shm in steps [default: 64m]
     #[arg(long, value_name = "BYTES")]
     shm_size: Option<String>,
@@ -67,13 +71,13 @@ impl StepArgs {
     /// What steps may have. Who builds on the host's network allows it to every step.
     pub fn allowed(&self, network: Network) -> Result<Vec<Entitlement>, Failure> {
         let mut allowed = Vec::new();
-        for name in &self.allow {
+        for name in self.allow.iter().filter(|name| !Allowed::default().add(name)) {
             let known = Entitlement::ALL.into_iter().find(|one| one.name() == name);
             allowed.push(known.ok_or_else(|| {
                 let names = Entitlement::ALL.map(Entitlement::name).join("`, `");
                 Failure::usage_text(
                     &format!("`{name}` cannot be allowed"),
-                    &format!("what can be is `{names}`"),
+                    &format!("what can be is `{names}`, `device`, `device=NAME`"),
                 )
             })?);
         }
@@ -81,6 +85,19 @@ impl StepArgs {
             allowed.push(Entitlement::HostNetwork);
         }
         Ok(allowed)
+    }
+
+    /// The devices.
+    pub fn devices(&self) -> Devices {
+        let mut devices = Devices::default();
+        if !self.cdi_spec_dir.is_empty() {
+            devices.folders.clone_from(&self.cdi_spec_dir);
+        }
+        for name in &self.allow {
+            // What is no device was told apart with the other entitlements.
+            devices.allowed.add(name);
+        }
+        devices
     }
 
     /// What the processes of a step together can use of the machine.

@@ -145,6 +145,11 @@ pub enum MountKind {
         /// Whether it may be changed.
         access: Access,
     },
+    /// A device file of the host, which can be opened. Its mode and owner cannot be changed.
+    Device {
+        /// Which.
+        path: PathBuf,
+    },
     /// An empty directory in memory.
     Tmpfs {
         /// Its size in bytes; none for the kernel's default.

@@ -18,6 +18,8 @@ use super::{BuildWorker, Inputs, WorkError};
 use crate::given::agent;
 use crate::sandbox::{self, Access, Source};
 
+pub use device::{Allowed, Devices};
+
 /// What `tmpfs(5)` has where nobody says otherwise.
 const TMPFS_MODE: u32 = 0o1777;
 
@@ -68,7 +70,8 @@ impl MountFailure {
         match self {
             MountFailure::Agent(error) => error.help(),
             MountFailure::NotText(_) => Some("mount it as a file".to_owned()),
-            MountFailure::Device(_) | MountFailure::SeedNotADirectory { .. } => None,
+            MountFailure::Device(error) => error.help(),
+            MountFailure::SeedNotADirectory { .. } => None,
         }
     }
 }
@@ -93,8 +96,9 @@ pub(super) fn prepare(
         let text = text.ok_or_else(|| MountFailure::NotText(variable.id.clone()))?;
         prepared.env.push((variable.name.clone(), text));
     }
-    for device in &op.devices {
-        let text = device::left_out(device).map_err(MountFailure::from)?;
+    let notices =
+        device::prepare(&worker.devices, op, &mut prepared).map_err(MountFailure::from)?;
+    for text in notices {
         (inputs.job.events)(Event::Notice { vertex: Some(inputs.job.id), text });
     }
     Ok(prepared)

@@ -7,7 +7,7 @@ use rbuild_solver::graph::{Edge, Graph, Origin, Vertex, VertexId};
 use rbuild_solver::op::{CopyOp, CopySource, ImageOp, Op, Platform, Unpack};
 
 use crate::ast::{Instruction, Kind, Text};
-use crate::config::{DEFAULT_PATH, ImageConfig};
+use crate::config::{DEFAULT_PATH, ImageConfig, Layer};
 use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::options::Options;
@@ -117,6 +117,7 @@ impl StageLowering<'_, '_> {
             StageBase::Context(name) => {
                 self.state.config = ImageConfig::empty(&self.platform);
                 self.state.tip = Some(self.named_files(name));
+                self.state.config.record(format!("FROM {name}"), Layer::Made);
             }
             StageBase::Stage(base) => {
                 self.state = self.lowering.done.get(base).cloned().unwrap_or_default();

@@ -25,7 +25,6 @@ for_each_user! {
     keys_are_given_without_an_agent,
     privileges_have_to_be_allowed,
     a_step_can_be_given_everything,
-    a_device_is_refused_or_done_without,
     steps_have_the_limits_that_were_asked_for,
 }
 
@@ -281,13 +280,6 @@ fn a_step_can_be_given_everything(world: &World) {
     let insecure = format!("FROM busybox\nRUN --security=insecure {script}\n");
     let run = build(world, &insecure, &["--allow", "security.insecure"]).ok();
     run.says(&["Seccomp:\t0", "free"]);
-}
-
-fn a_device_is_refused_or_done_without(world: &World) {
-    let dockerfile = "FROM busybox\nRUN --device=vendor.com/gpu=0 true\n";
-    build(world, dockerfile, &[]).ok().says(&["without the device `vendor.com/gpu=0`"]);
-    let dockerfile = "FROM busybox\nRUN --device=vendor.com/gpu=0,required true\n";
-    build(world, dockerfile, &[]).ended(1).says(&["the device `vendor.com/gpu=0`"]);
 }
 
 fn steps_have_the_limits_that_were_asked_for(world: &World) {

@@ -42,15 +42,17 @@ pub fn unfit() -> Option<String> {
     Some(format!("`{missing}` is not installed"))
 }
 
-/// The binary under test: `$RBUILD`, or the one that cargo built beside this test.
+/// The binary under test: `$RBUILD`, or the one that cargo built beside this program, which is a
+/// test or a tool.
 pub fn rbuild() -> PathBuf {
     if let Some(path) = std::env::var_os("RBUILD") {
         return path.into();
     }
     let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("rbuild");
-    assert!(path.exists(), "`{}` is not there: run `cargo build -p rbuild`", path.display());
-    path
+    let places = test.ancestors().skip(1).take(2).map(|folder| folder.join("rbuild"));
+    let found = places.into_iter().find(|path| path.is_file());
+    found
+        .unwrap_or_else(|| panic!("no rbuild by `{}`: run `cargo build -p rbuild`", test.display()))
 }
 
 /// The storage of the registry that has the bases: `$RBUILD_TEST_BASES`, or made now.
