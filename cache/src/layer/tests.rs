@@ -392,3 +392,16 @@ fn an_opaque_root_hides_all_below() {
         assert_eq!(list(view.path()), ["above", "new"]);
     }
 }
+
+#[test]
+fn stacks_are_put_on_one_another() {
+    let layers: Vec<LayerId> = std::iter::repeat_with(LayerId::random).take(3).collect();
+    let stack = |picked: &[usize]| Snapshot { layers: picked.iter().map(|&n| layers[n]).collect() };
+    assert_eq!(Snapshot::stacked([&stack(&[0, 1]), &stack(&[2]), &stack(&[])]), stack(&[0, 1, 2]));
+    for held in [&[][..], &[0], &[2], &[1, 2], &[0, 1, 2]] {
+        assert!(stack(&[0, 1, 2]).holds(&stack(held)), "{held:?}");
+    }
+    for other in [&[0, 2][..], &[2, 1], &[0, 1, 2, 0]] {
+        assert!(!stack(&[0, 1, 2]).holds(&stack(other)), "{other:?}");
+    }
+}

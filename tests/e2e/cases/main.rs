@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bases;
+mod broken;
 mod cache;
 mod copies;
 mod devices;
@@ -19,7 +20,9 @@ mod machine;
 mod mounts;
 mod outputs;
 mod registry;
+mod remotes;
 mod run;
 mod scripts;
 mod sources;
+mod vectors;
 mod words;

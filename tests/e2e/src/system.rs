@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 17] = [
     "docker-registry",
     "skopeo",
     "umoci",
@@ -21,6 +21,10 @@ const TOOLS: [&str; 13] = [
     "git",
     "nginx",
     "fcgiwrap",
+    "sshd",
+    "ssh",
+    "ssh-agent",
+    "zstd",
 ];
 
 /// The root of the repository.
