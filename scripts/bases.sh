@@ -225,6 +225,11 @@ ln -s gcc "$work/gcc/usr/bin/cc"
 layer gcc "$work/gcc"
 image gcc:12 "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" busybox libc gcc
 
+say "openssh-client:9"
+unpack "$work/ssh" $(closure openssh-client)
+layer ssh "$work/ssh"
+image openssh-client:9 "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" busybox libc ssh
+
 say "debian:bookworm-slim"
 wait "$debian" || { cat "$work/mmdebstrap.log" >&2; exit 3; }
 layer_of_tar debian "$work/debian.tar"

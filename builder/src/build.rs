@@ -52,7 +52,7 @@ pub fn build(
     session: &Session,
     progress: &Progress,
 ) -> Result<Built, BuildError> {
-    let remotes = Remotes::new(session, now(options))?;
+    let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = read(&source, progress)?;
@@ -160,8 +160,7 @@ fn run(
         context,
         logs: Logs::new(&session.store, progress),
         extra_hosts: options.extra_hosts.clone(),
-        secrets: options.secrets.clone(),
-        agents: options.agents.clone(),
+        given: options.given.clone(),
         devices: options.devices.clone(),
         limits: options.limits,
         memory: &memory,

@@ -10,11 +10,11 @@ use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::reference::Reference;
 use rbuild_solver::op::Platform;
 
+use crate::given::Given;
 use crate::progress::Mode;
 use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
-use crate::worker::mount::{Agents, Devices};
-use crate::worker::secrets::Secrets;
+use crate::worker::mount::Devices;
 
 pub use contexts::NamedContexts;
 
@@ -37,10 +37,8 @@ pub struct BuildOptions {
     pub frontend: FrontendOptions,
     /// Names and addresses that steps find in /etc/hosts.
     pub extra_hosts: Vec<(String, std::net::IpAddr)>,
-    /// What steps are given that ask for it by name.
-    pub secrets: Secrets,
-    /// Agents for steps that ask for them by name.
-    pub agents: Agents,
+    /// What steps and sources are given that ask for it by name.
+    pub given: Given,
     /// Devices for steps that ask for them.
     pub devices: Devices,
     /// What steps may have that goes beyond the usual.

@@ -70,7 +70,7 @@ pub fn check(
     session: &Session,
     progress: &Progress,
 ) -> Result<Checked, BuildError> {
-    let remotes = Remotes::new(session, now(options))?;
+    let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let parsed = parse(&source);
@@ -140,7 +140,7 @@ pub fn offered(
     session: &Session,
     progress: &Progress,
 ) -> Result<Offered, BuildError> {
-    let remotes = Remotes::new(session, now(options))?;
+    let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = super::read(&source, progress)?;

@@ -13,7 +13,7 @@ use rbuild_solver::op::{Network, Platform};
 use crate::build::{self, Built};
 use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
-use crate::cli::steps::{self, StepArgs};
+use crate::cli::steps::{self, GivenArgs, StepArgs};
 use crate::exit::Exit;
 use crate::options::{BuildOptions, NamedContexts, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -78,6 +78,8 @@ pub struct Args {
     /// Add a line to the /etc/hosts of steps
     #[arg(long, value_name = "HOST:IP")]
     add_host: Vec<String>,
+    #[command(flatten)]
+    given: GivenArgs,
     #[command(flatten)]
     steps: StepArgs,
     /// How many steps may run at once [default: as many as are ready]
@@ -176,8 +178,7 @@ impl Args {
             outputs,
             platforms,
             frontend,
-            secrets: self.steps.secrets()?,
-            agents: self.steps.agents()?,
+            given: self.given.resolve()?,
             devices: self.steps.devices(),
             allowed: self.steps.allowed(self.network.into())?,
             extra_hosts: hosts(&self.add_host)?,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rbuild_solver::op::Platform;
 
+use crate::address::masked;
 use crate::ast::Kind;
 use crate::expand::Variables as _;
 use crate::options::Platforms;
@@ -98,7 +99,7 @@ impl Titles {
 pub(super) fn of_step(step: &Step, shown: &str) -> String {
     let (keyword, rest) = shown.split_once(' ').unwrap_or((shown, ""));
     let keyword = keyword.to_uppercase();
-    let line = if rest.is_empty() { keyword } else { format!("{keyword} {rest}") };
+    let line = if rest.is_empty() { keyword } else { format!("{keyword} {}", masked(rest)) };
     match step.source {
         StepSource::Written => line,
         StepSource::FileTrigger | StepSource::ImageTrigger { .. } => format!("ONBUILD {line}"),

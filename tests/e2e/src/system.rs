@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 18] = [
     "docker-registry",
     "skopeo",
     "umoci",
@@ -22,6 +22,10 @@ const TOOLS: [&str; 14] = [
     "git",
     "nginx",
     "fcgiwrap",
+    "sshd",
+    "ssh",
+    "ssh-agent",
+    "zstd",
 ];
 
 /// The root of the repository.
