@@ -1,4 +1,5 @@
-//! Flags of `rbuild build` that say what its steps are given: secrets, agents, privileges, limits.
+//! Flags of `rbuild build` that say what its steps and sources are given: secrets, agents,
+//! privileges, limits.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +7,27 @@ use rbuild_frontend::size;
 use rbuild_solver::op::{Network, Resources, Ulimit};
 
 use super::session::Failure;
+use crate::given::Given;
+use crate::given::agent::AgentSource;
+use crate::given::secrets::SecretSource;
 use crate::sandbox::{Entitlement, Limits, limit_names};
-use crate::worker::mount::{AgentSource, Agents, Allowed, Devices};
-use crate::worker::secrets::{SecretSource, Secrets};
+use crate::worker::mount::{Allowed, Devices};
 
-/// The flags.
+/// What the user gives by name.
 #[derive(Debug, clap::Args)]
-pub struct StepArgs {
-    /// A secret for steps that mount it: `id=NAME[,src=FILE|,env=VARIABLE]`
+pub struct GivenArgs {
+    /// A secret for steps that mount it, or for a source that needs one:
+    /// `id=NAME[,src=FILE|,env=VARIABLE]`
     #[arg(long, value_name = "SECRET")]
     secret: Vec<String>,
-    /// An SSH agent for steps that mount it: `default`, or `ID[=SOCKET|KEY[,KEY]]`
+    /// An SSH agent for steps that mount it, and for git: `default`, or `ID[=SOCKET|KEY[,KEY]]`
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
+}
+
+/// What steps may do.
+#[derive(Debug, clap::Args)]
+pub struct StepArgs {
     /// Allow steps what goes beyond the usual: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "ENTITLEMENT")]
     allow: Vec<String>,
@@ -42,27 +51,23 @@ pub struct StepArgs {
     cgroup_parent: Option<String>,
 }
 
-impl StepArgs {
-    /// The secrets.
-    pub fn secrets(&self) -> Result<Secrets, Failure> {
-        let mut secrets = Secrets::default();
+impl GivenArgs {
+    /// What the flags name, where it is there.
+    pub fn resolve(&self) -> Result<Given, Failure> {
+        let mut given = Given::default();
         for text in &self.secret {
             let (id, source) = secret(text)?;
-            secrets.add(id, source);
+            given.secrets.add(id, source);
         }
-        Ok(secrets)
-    }
-
-    /// The agents.
-    pub fn agents(&self) -> Result<Agents, Failure> {
-        let mut agents = Agents::default();
         for text in &self.ssh {
             let (id, source) = agent(text)?;
-            agents.add(id, source);
+            given.agents.add(id, source);
         }
-        Ok(agents)
+        Ok(given)
     }
+}
 
+impl StepArgs {
     /// What steps may have. Who builds on the host's network allows it to every step.
     pub fn allowed(&self, network: Network) -> Result<Vec<Entitlement>, Failure> {
         let mut allowed = Vec::new();

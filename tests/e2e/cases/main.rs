@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bases;
+mod broken;
 mod cache;
 mod copies;
 mod devices;
@@ -18,8 +19,11 @@ mod lint;
 mod machine;
 mod mounts;
 mod outputs;
+mod platforms;
 mod registry;
+mod remotes;
 mod run;
 mod scripts;
 mod sources;
+mod vectors;
 mod words;

@@ -7,10 +7,11 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 18] = [
     "docker-registry",
     "skopeo",
     "umoci",
+    "qemu-aarch64-static",
     "podman",
     "crun",
     "busybox",
@@ -21,6 +22,10 @@ const TOOLS: [&str; 13] = [
     "git",
     "nginx",
     "fcgiwrap",
+    "sshd",
+    "ssh",
+    "ssh-agent",
+    "zstd",
 ];
 
 /// The root of the repository.
