@@ -23,7 +23,7 @@ pub(super) struct UnknownLines {
 /// Why a line begins with no instruction.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Cause {
-    /// An instruction is misspelt.
+    /// An instruction is misspelt, or called as a shell calls it.
     Typing,
     /// The line was probably meant to belong to an instruction above.
     #[default]
@@ -35,8 +35,10 @@ impl Parser<'_> {
     pub fn unknown_instruction(&mut self, statement: &Statement) {
         let word = &statement.word;
         let near = suggestion(word.as_str());
+        let lasting = lasting(word);
+        let explained = near.is_some() || lasting.is_some();
         let follows = self.unknown.first.is_some() && self.unknown.cause == Cause::Continuation;
-        if near.is_none() && follows {
+        if !explained && follows {
             self.unknown.last = word.span();
             return;
         }
@@ -49,10 +51,11 @@ impl Parser<'_> {
         }
         let mut error = unknown(word);
         if near.is_none() {
-            let help = error.help.or_else(|| foreign(word).map(str::to_owned));
-            error.help = help.or_else(|| self.forgotten(word)).or_else(|| program(word));
+            let help = error.help.or(lasting.or_else(|| foreign(word)).map(str::to_owned));
+            let help = help.or_else(|| merged(word)).or_else(|| self.forgotten(word));
+            error.help = help.or_else(|| program(word));
         }
-        let cause = if near.is_some() { Cause::Typing } else { Cause::Continuation };
+        let cause = if explained { Cause::Typing } else { Cause::Continuation };
         self.unknown = UnknownLines { first: Some(error), cause, last: word.span() };
     }
 
@@ -108,6 +111,22 @@ fn foreign(word: &Text) -> Option<&'static str> {
     }
 }
 
+/// Advice for an instruction without a blank behind it.
+fn merged(word: &Text) -> Option<String> {
+    let mut names = Keyword::ALL.iter().map(|keyword| keyword.name());
+    let (name, rest) = names.find_map(|name| Some((name, word.as_str().strip_prefix(name)?)))?;
+    Some(format!("put a blank behind `{name}`: `{name} {}`", shortened(rest)))
+}
+
+/// Advice for a command of the shell that an instruction of another name stands for.
+fn lasting(word: &Text) -> Option<&'static str> {
+    match word.as_str() {
+        "cd" => Some("for a folder that lasts, write `WORKDIR PATH`"),
+        "export" => Some("for a variable that lasts, write `ENV NAME=VALUE`"),
+        _ => None,
+    }
+}
+
 /// Advice for a line that looks like a shell's.
 fn program(word: &Text) -> Option<String> {
     let program = word.as_str();
@@ -130,7 +149,11 @@ pub(super) fn unknown(word: &Text) -> Diagnostic {
     }
 }
 
+/// The instruction that a word is near to, unless it is a command of the shell.
 fn suggestion(word: &str) -> Option<Keyword> {
+    if matches!(word, "cd" | "export") {
+        return None;
+    }
     let names = Keyword::ALL.iter().map(|keyword| keyword.name());
     suggest::nearest(word, names).and_then(Keyword::new)
 }
