@@ -54,7 +54,7 @@ pub use compress::Compression;
 pub use draft::Draft;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
-pub use export::TarBlob;
+pub use export::Archive;
 pub use mount::View;
 pub use unpack::BadMember;
 pub use writer::LayerWriter;

@@ -119,6 +119,16 @@ impl Db {
         self.digest_and_size(sql, &[id, &clamp_name(clamp)])
     }
 
+    /// The layers of which this tar was made, each with the clamp of its times.
+    pub(crate) fn layers_of_tar(
+        &self,
+        diff_id: &Digest,
+    ) -> Result<Vec<(LayerId, Option<i64>)>, DbError> {
+        let sql = "SELECT layer, clamp FROM tars WHERE diff_id = ? ORDER BY layer, clamp";
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get_ref(1)?.as_str()?.parse().ok()));
+        self.read(|c| c.prepare_cached(sql)?.query_map([diff_id], pair)?.collect())
+    }
+
     pub(crate) fn put_tar(
         &self,
         id: &LayerId,

@@ -67,7 +67,7 @@ impl Layers {
         let failed = |cause| WriteError::from(FsError::new("write", &path, cause));
         let written = pipe.finish().map_err(failed)?;
         check(diff_id, written.digest)?;
-        match indexed::index_tar(&folder.path, written)? {
+        match indexed::index_tar(&folder.path, &written)? {
             Finished::Indexed(diff_id) => Ok(self.place_indexed(folder, diff_id)?),
             Finished::Unsupported => {
                 let sink = self.unpack_tar(folder)?;
