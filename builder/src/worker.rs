@@ -122,6 +122,10 @@ impl Worker for BuildWorker<'_> {
         }
     }
 
+    fn warnings(&self, key: &Key) -> Vec<String> {
+        self.store.records().warnings(key.as_bytes())
+    }
+
     fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Output>> {
         let records = self.store.records().by_op(op.as_bytes(), CANDIDATES);
         records.into_iter().filter_map(candidate).collect()
@@ -171,6 +175,7 @@ impl Worker for BuildWorker<'_> {
             layers: snapshot.layers.clone(),
             inputs: entry.inputs.iter().zip(selectors).map(|(i, s)| self.input_row(i, s)).collect(),
             parts: serde_json::to_value(entry.parts).unwrap_or_default(),
+            warnings: entry.warnings.to_vec(),
             took: entry.took,
             created: SystemTime::now(),
         };
@@ -352,7 +357,7 @@ fn candidate(record: Record) -> Option<Candidate<Output>> {
     };
     let inputs: Option<Vec<_>> = record.inputs.into_iter().map(input).collect();
     let output = Output::Snapshot(Snapshot { layers: record.layers });
-    Some(Candidate { output, inputs: inputs? })
+    Some(Candidate { output, inputs: inputs?, warnings: record.warnings })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -72,7 +72,7 @@ pub(crate) struct Db {
 const TABLES: &str = include_str!("db/tables.sql");
 
 /// Kept in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long to wait for another process's transaction. They take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -44,6 +44,7 @@ pub(crate) fn record(key: u8, layers: Vec<LayerId>) -> Record {
             selector: Selector::Whole,
         }],
         layers,
+        warnings: vec![format!("warning {key}")],
         parts: serde_json::json!([{"name": "command", "digest": "00"}]),
         took: Duration::from_secs(u64::from(key)),
         created: db::time(1_700_000_000_000_000_000 + i64::from(key)),

@@ -42,6 +42,8 @@ pub struct Record {
     pub inputs: Vec<RecordedInput>,
     /// What the key was made of, in the solver's words.
     pub parts: serde_json::Value,
+    /// What the user is to be told of the result, whenever it is used: one line each.
+    pub warnings: Vec<String>,
     /// How long it took.
     pub took: Duration,
     /// When it was recorded.
@@ -68,7 +70,7 @@ pub struct Resolution {
     pub resolved: SystemTime,
 }
 
-const COLUMNS: &str = "key, op, slot, layers, inputs, parts, took, created";
+const COLUMNS: &str = "key, op, slot, layers, inputs, parts, warnings, took, created";
 
 impl Records {
     pub(crate) fn new(root: Arc<Root>) -> Records {
@@ -89,6 +91,16 @@ impl Records {
         records
     }
 
+    /// What the user is to be told of the result recorded under a key.
+    pub fn warnings(&self, key: &[u8; 32]) -> Vec<String> {
+        let sql = "SELECT warnings FROM records WHERE key = ?";
+        let found = self
+            .root
+            .db
+            .read(|c| c.prepare_cached(sql)?.query_row([key], |row| from_json(row, 0)).optional());
+        self.root.or_warn(found).flatten().unwrap_or_default()
+    }
+
     /// The newest record of a slot. Its layers may be gone: it is there to be compared with.
     pub fn last_in_slot(&self, slot: &str) -> Option<Record> {
         self.first("WHERE slot = ? ORDER BY created DESC, rowid DESC LIMIT 1", &[&slot])
@@ -98,7 +110,7 @@ impl Records {
     /// store before.
     pub fn put(&self, record: &Record) -> Result<(), DbError> {
         let sql = format!(
-            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         self.root.db.write(|t| {
             t.prepare_cached(&sql)?.execute(params![
@@ -108,6 +120,7 @@ impl Records {
                 json(&record.layers)?,
                 json(&record.inputs)?,
                 record.parts.to_string(),
+                json(&record.warnings)?,
                 i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX),
                 db::nanoseconds(record.created),
                 db::now(),
@@ -221,10 +234,11 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<(Record, i64)> {
         layers: from_json(row, 3)?,
         inputs: from_json(row, 4)?,
         parts: from_json(row, 5)?,
-        took: Duration::from_micros(db::size(row, 6)?),
-        created: db::time(row.get(7)?),
+        warnings: from_json(row, 6)?,
+        took: Duration::from_micros(db::size(row, 7)?),
+        created: db::time(row.get(8)?),
     };
-    Ok((record, row.get(8)?))
+    Ok((record, row.get(9)?))
 }
 
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {

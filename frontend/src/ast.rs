@@ -375,8 +375,9 @@ pub struct Probe {
 /// `ONBUILD instruction`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Onbuild {
-    /// The instruction to run in a child build.
-    pub trigger: Box<Instruction>,
+    /// The instruction to run in a child build; none if it cannot be told, so that every child
+    /// build fails.
+    pub trigger: Option<Box<Instruction>>,
     /// Its text as the image config stores it, heredocs included; `parser::parse_trigger` reads it.
     pub stored: String,
 }

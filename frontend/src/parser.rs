@@ -18,11 +18,11 @@ mod pairs;
 mod run;
 mod simple;
 mod statement;
-pub(crate) mod suggest;
+pub mod suggest;
 mod transfer;
 mod unknown;
 
-use crate::ast::{Ast, Heredoc, Instruction, Kind, Text};
+use crate::ast::{Ast, Heredoc, Instruction, Kind, Onbuild, Text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lexer::heredoc::{self, Certainty};
 use crate::lexer::{Lexer, Line, Unterminated};
@@ -105,8 +105,8 @@ impl<'a> Parser<'a> {
         let mut context = Context { escape: self.lexer.escape(), diagnostics };
         let word = statement.word.clone();
         let Some(mut kind) = context.kind(statement, keyword) else { return };
-        if let Kind::Onbuild(onbuild) = &mut kind {
-            onbuild.trigger.span.end = span.end;
+        if let Kind::Onbuild(Onbuild { trigger: Some(trigger), .. }) = &mut kind {
+            trigger.span.end = span.end;
         }
         let Line { text, comments, blank_lines } = line;
         let instruction = Instruction { span, keyword: word, text, comments, blank_lines, kind };

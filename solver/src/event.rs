@@ -48,6 +48,14 @@ pub enum Event {
         /// One line, lower case.
         text: String,
     },
+    /// The result is what was asked for and perhaps not what was meant. It is recorded with the
+    /// result, and told again whenever the result is taken from the cache.
+    Warning {
+        /// Which vertex.
+        vertex: VertexId,
+        /// One line, lower case.
+        text: String,
+    },
     /// The vertex ended well.
     Done {
         /// Which vertex.

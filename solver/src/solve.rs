@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -82,7 +82,7 @@ pub fn solve<W: Worker>(
 ) -> Result<Vec<W::Output>, SolveError<W::Error>> {
     let plan = Plan::new(graph, targets, worker)
         .map_err(|(vertex, error)| SolveError::Step { vertex, error })?;
-    announce_hits(graph, &plan, events);
+    announce_hits(graph, &plan, worker, events);
     let scope = Scope { graph, worker, cancel, events };
     thread::scope(|threads| {
         let mut board = Board::new(graph, &plan);
@@ -137,7 +137,7 @@ impl<W: Worker> Scope<'_, W> {
         }
         let _claim = self.worker.claim(&step.key, self.cancel)?;
         if let Some(output) = self.worker.look_up(vertex, &step.key) {
-            (self.events)(Event::Hit { vertex: step.id });
+            hit(step.id, self.worker.warnings(&step.key), self.events);
             return Ok(output);
         }
         self.run(step, vertex, inputs, reason)
@@ -160,9 +160,10 @@ impl<W: Worker> Scope<'_, W> {
         for candidate in candidates {
             let Ok(seen) = self.recorded_contents(&candidate) else { continue };
             if key::content_key(&step.op, &seen) == wanted {
-                self.save(step, vertex, inputs, &candidate.output, Instant::now());
-                (self.events)(Event::Hit { vertex: step.id });
-                return Ok(Some(candidate.output));
+                let Candidate { output, warnings, .. } = candidate;
+                self.save(step, vertex, inputs, &output, &warnings, Instant::now());
+                hit(step.id, warnings, self.events);
+                return Ok(Some(output));
             }
         }
         Ok(None)
@@ -201,12 +202,20 @@ impl<W: Worker> Scope<'_, W> {
     ) -> Result<W::Output, W::Error> {
         let start = Instant::now();
         (self.events)(Event::Started { vertex: step.id, reason: reason.clone() });
-        let job = Job { id: step.id, vertex, inputs, cancel: self.cancel, events: self.events };
+        let warnings = Mutex::new(Vec::new());
+        let events = |event: Event| {
+            if let Event::Warning { text, .. } = &event {
+                warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+            }
+            (self.events)(event);
+        };
+        let job = Job { id: step.id, vertex, inputs, cancel: self.cancel, events: &events };
         let result = self.worker.run(&job);
         let took = start.elapsed();
         match &result {
             Ok(output) => {
-                self.save(step, vertex, inputs, output, start);
+                let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+                self.save(step, vertex, inputs, output, &warnings, start);
                 (self.events)(Event::Done { vertex: step.id, took });
             }
             Err(_) if self.cancel.is_cancelled() => {
@@ -223,10 +232,11 @@ impl<W: Worker> Scope<'_, W> {
         vertex: &Vertex,
         inputs: &[W::Output],
         output: &W::Output,
+        warnings: &[String],
         start: Instant,
     ) {
-        let (key, op, parts) = (&step.key, &step.op, &step.parts[..]);
-        self.worker.save(&Save { key, op, vertex, inputs, parts, output, took: start.elapsed() });
+        let (key, op, parts, took) = (&step.key, &step.op, &step.parts[..], start.elapsed());
+        self.worker.save(&Save { key, op, vertex, inputs, parts, output, warnings, took });
     }
 }
 
@@ -325,13 +335,23 @@ impl<'a, W: Worker> Board<'a, W> {
 
 /// Tells the views what is there already, in graph order: also what only the results that are
 /// there were made from.
-fn announce_hits<O>(graph: &Graph, plan: &Plan<O>, events: &(dyn Fn(Event) + Sync)) {
+fn announce_hits<W: Worker>(
+    graph: &Graph,
+    plan: &Plan<W::Output>,
+    worker: &W,
+    events: &(dyn Fn(Event) + Sync),
+) {
     for step in &plan.steps {
-        let hit = !matches!(step.decision, Decision::Run(_));
-        if hit && graph.vertex(step.id).op.is_work() {
-            events(Event::Hit { vertex: step.id });
+        let is_hit = !matches!(step.decision, Decision::Run(_));
+        if is_hit && graph.vertex(step.id).op.is_work() {
+            hit(step.id, worker.warnings(&step.key), events);
         }
     }
+}
+
+fn hit(vertex: VertexId, warnings: Vec<String>, events: &(dyn Fn(Event) + Sync)) {
+    events(Event::Hit { vertex });
+    warnings.into_iter().for_each(|text| events(Event::Warning { vertex, text }));
 }
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ pub trait Worker: Sync {
     /// The result that is recorded under `key`, if its bytes are all there.
     fn look_up(&self, vertex: &Vertex, key: &Key) -> Option<Self::Output>;
 
+    /// What was to be said of the result that is recorded under `key`.
+    fn warnings(&self, key: &Key) -> Vec<String>;
+
     /// Earlier results of an equal op on whatever inputs, the newest first.
     fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
 
@@ -66,6 +69,8 @@ pub struct Candidate<O> {
     pub output: O,
     /// What it was made from, in the order of the op's inputs.
     pub inputs: Vec<RecordedInput<O>>,
+    /// What was to be said of it.
+    pub warnings: Vec<String>,
 }
 
 /// What a record knows of one input.
@@ -105,6 +110,8 @@ pub struct Save<'a, O> {
     pub parts: &'a [Part],
     /// The result.
     pub output: &'a O,
+    /// What is to be said of it.
+    pub warnings: &'a [String],
     /// How long it took to make.
     pub took: Duration,
 }

@@ -133,6 +133,9 @@ impl<W: Write + Send> View for Plain<W> {
             Event::Notice { vertex: Some(vertex), text } => {
                 self.line(Item::Vertex(*vertex), &format!("note: {text}"));
             }
+            Event::Warning { vertex, text } => {
+                self.line(Item::Vertex(*vertex), &format!("warning: {text}"));
+            }
             Event::Notice { vertex: None, text } => self.notice(text),
             Event::Done { vertex, took } => self.end(*vertex, &format!("DONE {}", seconds(*took))),
             Event::Failed { vertex, took } => {

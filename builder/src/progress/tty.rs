@@ -134,6 +134,11 @@ impl View for Tty {
                 self.progress(*vertex, what, *done, *total);
             }
             Event::Notice { text, .. } => self.notice(text),
+            Event::Warning { vertex, text } => {
+                let step = self.title(*vertex);
+                let head = style("warning:").yellow();
+                let _ = self.screen.println(format!("{head} {step}: {text}"));
+            }
             Event::Done { vertex, took } => self.end(*vertex, &good, &seconds(*took)),
             Event::Failed { vertex, took } => {
                 self.end(*vertex, &bad, &format!("failed after {}", seconds(*took)));

@@ -202,6 +202,7 @@ impl<'a> Remotes<'a> {
             layers: snapshot.layers.clone(),
             inputs: Vec::new(),
             parts: serde_json::Value::Array(Vec::new()),
+            warnings: Vec::new(),
             took: started.elapsed(),
             created: SystemTime::now(),
         };

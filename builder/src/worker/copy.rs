@@ -9,8 +9,9 @@
 //! - Directories that have to be made are 0755 and root's, or what `--chmod` (octal) and `--chown`
 //!   say.
 //!
-//! Three things are errors here that pass in Docker: an owner that the image does not know, several
-//! files onto one, and a file that an image cannot hold.
+//! A file that an image cannot hold is an error here and passes in Docker. Of what Docker does and the
+//! author hardly meant, the user is warned: an owner that the image does not know, several files
+//! onto one.
 
 mod mode;
 mod plan;
@@ -52,8 +53,8 @@ pub struct Copied {
     /// Source files whose bytes were not those that the selection's digest stands for. If there are
     /// any, the layer must not be recorded under a key that was made of the digest.
     pub changed: Vec<String>,
-    /// What the user should know: one line each.
-    pub notices: Vec<String>,
+    /// What the user should know of the result: one line each.
+    pub warnings: Vec<String>,
 }
 
 /// Takes the entries of a layer.
@@ -83,11 +84,6 @@ pub enum CopyError {
     /// A file would go onto a directory.
     #[error("cannot replace the directory `{0}` with a file")]
     ReplacesDirectory(String),
-    /// Each but the last would be lost.
-    #[error(
-        "several files would be copied to `{0}`: if it is to be a directory, end it with a `/`"
-    )]
-    SeveralToOne(String),
     /// Links of the image that lead to each other.
     #[error("`{0}` leads through too many symbolic links")]
     Loop(String),
@@ -124,7 +120,8 @@ pub enum CopyError {
 /// Copies, into `sink`.
 pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     let base = copy.base.map(|base| Tree::open(base, Owners::Kept, None)).transpose()?;
-    let rules = Rules::new(copy, base.as_ref())?;
+    let mut copied = Copied::default();
+    let rules = Rules::new(copy, base.as_ref(), &mut |line| copied.warnings.push(line))?;
     let dest = Destination::new(&copy.op.dest);
     let mut run = Run {
         rules,
@@ -132,8 +129,8 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
         target: Target::new(base),
         plan: Plan::default(),
         sink,
-        single: None,
-        copied: Copied::default(),
+        single: Single::None,
+        copied,
     };
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
@@ -167,9 +164,16 @@ struct Run<'a, 's> {
     target: Target,
     plan: Plan<'a>,
     sink: &'s mut dyn Sink,
-    /// The destination, once a file was copied to it by that name.
-    single: Option<Vec<u8>>,
+    single: Single,
     copied: Copied,
+}
+
+/// How many files went to the destination by its own name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Single {
+    None,
+    One,
+    Several,
 }
 
 impl<'a> Run<'a, '_> {
@@ -205,11 +209,23 @@ impl<'a> Run<'a, '_> {
         let there = self.target.look(&dest)?;
         let into = self.dest.is_dir || there.as_ref().is_some_and(There::is_dir);
         let at = if into { join(&dest, name) } else { dest };
-        if !into && self.single.replace(at.clone()).is_some() {
-            return Err(CopyError::SeveralToOne(absolute(&at)));
+        if !into {
+            self.count_single(&at);
         }
         self.parents(&at)?;
         Ok(at)
+    }
+
+    /// Each but the last file is lost. That is said once, however many there are.
+    fn count_single(&mut self, at: &[u8]) {
+        if self.single == Single::One {
+            self.copied.warnings.push(format!(
+                "several files are copied to `{}`, and only the last of them stays: if it is to be \
+                 a folder, end it with a `/`",
+                absolute(at)
+            ));
+        }
+        self.single = if self.single == Single::None { Single::One } else { Single::Several };
     }
 
     /// Copies the contents of a directory.

@@ -42,7 +42,8 @@ pub fn make_dir(
     let view = view(worker, &base)?;
     let mut layer = worker.store.layers().begin()?;
     let path = view.as_ref().map(|view| view.path());
-    makedir::make_dir(op, path, worker.now(), &mut layer)?;
+    let warnings = makedir::make_dir(op, path, worker.now(), &mut layer)?;
+    warn(inputs, warnings);
     Ok(base.with(layer.finish()?))
 }
 
@@ -69,15 +70,20 @@ fn selections(op: &CopyOp, inputs: &Inputs<'_, '_>) -> Result<Vec<Arc<Selection>
 
 /// Tells the user what there is to tell. What is not what its key says must not be recorded.
 fn tell(worker: &BuildWorker<'_>, inputs: &Inputs<'_, '_>, snapshot: &Snapshot, copied: Copied) {
-    let vertex = Some(inputs.job.id);
-    let say = |text| (inputs.job.events)(Event::Notice { vertex, text });
-    copied.notices.into_iter().for_each(say);
+    warn(inputs, copied.warnings);
     if let Some(first) = copied.changed.first() {
         let others = match copied.changed.len() - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        say(format!("`{first}`{others} changed while it was copied; this step is not cached"));
+        let text =
+            format!("`{first}`{others} changed while it was copied; this step is not cached");
+        (inputs.job.events)(Event::Notice { vertex: Some(inputs.job.id), text });
         lock(&worker.known.unsteady).push(snapshot.clone());
     }
+}
+
+fn warn(inputs: &Inputs<'_, '_>, warnings: Vec<String>) {
+    let vertex = inputs.job.id;
+    warnings.into_iter().for_each(|text| (inputs.job.events)(Event::Warning { vertex, text }));
 }

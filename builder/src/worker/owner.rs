@@ -7,13 +7,17 @@
 //! | `1000` | user and group 1000, whatever passwd says |
 //! | `1000:`, `:50` | group 0; user 0 |
 //!
-//! `root` is 0 in an image without these files too. Any other name that the image does not know is an error: files of root where the author wanted somebody
-//! else's are found out too late. The files are an image's and may be hostile: only regular files
-//! are read, inside of the root, and only so much of them.
+//! A user whom the image does not know is 0, and a group that it does not know is that of the user:
+//! so does Docker, without a word. Files of root where the author wanted somebody else's are found
+//! out late, so there is a warning, with the name that was probably meant. Where there is no image
+//! at all, a name is an error; `root` is 0 there too. The files are an image's and may be hostile:
+//! only regular files are read, inside of the root, and only so much of them.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use rbuild_cache::tree::{SelectError, Tree};
+use rbuild_frontend::parser::suggest::nearest;
 
 /// Numbers of user and group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,24 +37,14 @@ pub enum OwnerError {
     /// No kernel takes it.
     #[error("`{0}` is too large for the number of a user or group")]
     Number(String),
-    /// The image does not have the name.
-    #[error("no {what} `{name}` in the image's `/{file}`")]
-    Unknown {
+    /// There is no image to look into.
+    #[error("no {what} `{name}`: there is no image with a `/{file}` below; use a number")]
+    NoImage {
         /// `user` or `group`.
         what: &'static str,
         /// As it was written.
         name: String,
-        /// Where it was looked for.
-        file: &'static str,
-    },
-    /// The image has no such file to look into.
-    #[error("no {what} `{name}`: the image has no `/{file}`; use a number")]
-    NoFile {
-        /// `user` or `group`.
-        what: &'static str,
-        /// As it was written.
-        name: String,
-        /// What is not there.
+        /// What it would stand in.
         file: &'static str,
     },
     /// The file is there and cannot be read.
@@ -81,8 +75,13 @@ const MAX_FILE: u64 = 8 << 20;
 /// Numbers above do not fit all of the kernel's interfaces.
 const MAX_ID: u32 = i32::MAX as u32;
 
-/// The owner that `written` names in `image`; an image without files knows no names.
-pub fn look_up(written: &str, image: Option<&Tree>) -> Result<Owner, OwnerError> {
+/// The owner that `written` names in `image`. Names that are not known there go to `warn`, one line
+/// each.
+pub fn look_up(
+    written: &str,
+    image: Option<&Tree>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Owner, OwnerError> {
     let (user, group) = match written.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (written, None),
@@ -94,34 +93,42 @@ pub fn look_up(written: &str, image: Option<&Tree>) -> Result<Owner, OwnerError>
         (_, "") => Owner::default(),
         (Some(id), _) if group.is_none() => Owner { uid: id, gid: id },
         (Some(uid), _) => Owner { uid, gid: 0 },
-        (None, name) => user_of(name, image)?,
+        (None, name) => user_of(name, image, warn)?,
     };
     match group.filter(|group| !group.is_empty()) {
         None => Ok(owner),
-        Some(group) => Ok(Owner { gid: group_of(group, image)?, ..owner }),
+        Some(group) => Ok(Owner { gid: group_of(group, owner, image, warn)?, ..owner }),
     }
 }
 
-fn user_of(name: &str, image: Option<&Tree>) -> Result<Owner, OwnerError> {
+fn user_of(
+    name: &str,
+    image: Option<&Tree>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Owner, OwnerError> {
     let found = USERS.find(name, image, |fields| {
         Some(Owner { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
     });
-    or_root(name, found)
+    Ok(found?.unwrap_or_else(|unknown| {
+        warn(format!("{unknown} is taken for user 0, root{}", unknown.meant()));
+        Owner::default()
+    }))
 }
 
-fn group_of(group: &str, image: Option<&Tree>) -> Result<u32, OwnerError> {
-    match number(group)? {
-        Some(gid) => Ok(gid),
-        None => or_root(group, GROUPS.find(group, image, |fields| fields.get(2)?.parse().ok())),
+fn group_of(
+    group: &str,
+    owner: Owner,
+    image: Option<&Tree>,
+    warn: &mut dyn FnMut(String),
+) -> Result<u32, OwnerError> {
+    if let Some(gid) = number(group)? {
+        return Ok(gid);
     }
-}
-
-/// `root` has the same number everywhere, also where no file says so.
-fn or_root<T: Default>(name: &str, found: Result<T, OwnerError>) -> Result<T, OwnerError> {
-    match found {
-        Err(OwnerError::NoFile { .. }) if name == "root" => Ok(T::default()),
-        other => other,
-    }
+    let found = GROUPS.find(group, image, |fields| fields.get(2)?.parse().ok());
+    Ok(found?.unwrap_or_else(|unknown| {
+        warn(format!("{unknown} is taken for group {}{}", owner.gid, unknown.meant()));
+        owner.gid
+    }))
 }
 
 /// The number that is written, if it is one.
@@ -135,25 +142,59 @@ fn number(text: &str) -> Result<Option<u32>, OwnerError> {
     }
 }
 
+/// A name that a file does not have.
+struct Unknown<'a> {
+    register: &'a Register,
+    name: &'a str,
+    /// What the file says, if it is there.
+    text: Option<String>,
+}
+
+impl fmt::Display for Unknown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Register { what, file } = self.register;
+        let stands = if self.text.is_some() { "is not in" } else { "cannot be looked up without" };
+        write!(f, "{what} `{}` {stands} the image's `/{file}`: it", self.name)
+    }
+}
+
+impl Unknown<'_> {
+    /// The end of a sentence that asks for the nearest name, if one is near.
+    fn meant(&self) -> String {
+        let names = self.text.iter().flat_map(|text| text.lines());
+        let names = names.filter_map(|line| line.trim().split(':').next());
+        match nearest(self.name, names) {
+            Some(name) => format!("; did you mean `{name}`?"),
+            None => String::new(),
+        }
+    }
+}
+
 impl Register {
-    /// What `read` makes of the first line that `name` has.
-    fn find<T>(
-        &self,
-        name: &str,
+    /// What `read` makes of the first line that `name` has. `root` has the same number everywhere,
+    /// also where no file says so.
+    fn find<'a, T: Default>(
+        &'a self,
+        name: &'a str,
         image: Option<&Tree>,
         read: impl Fn(&[&str]) -> Option<T>,
-    ) -> Result<T, OwnerError> {
-        let Register { what, file } = *self;
-        let text = image.map(|image| self.text(image)).transpose()?.flatten();
-        let Some(text) = text else {
-            return Err(OwnerError::NoFile { what, name: name.to_owned(), file });
-        };
+    ) -> Result<Result<T, Unknown<'a>>, OwnerError> {
+        let text = image.map(|image| self.text(image)).transpose()?;
         let line = |line: &str| {
             let fields: Vec<&str> = line.trim().split(':').collect();
             if fields[0] == name { read(&fields) } else { None }
         };
-        let unknown = || OwnerError::Unknown { what, name: name.to_owned(), file };
-        text.lines().find_map(line).ok_or_else(unknown)
+        match text {
+            None | Some(None) if name == "root" => Ok(Ok(T::default())),
+            None => {
+                let Register { what, file } = *self;
+                Err(OwnerError::NoImage { what, name: name.to_owned(), file })
+            }
+            Some(text) => {
+                let found = text.as_ref().and_then(|text| text.lines().find_map(line));
+                Ok(found.ok_or(Unknown { register: self, name, text }))
+            }
+        }
     }
 
     fn text(&self, image: &Tree) -> Result<Option<String>, OwnerError> {

@@ -53,6 +53,7 @@ CREATE TABLE records (
     layers  TEXT NOT NULL,         -- JSON, bottom first
     inputs  TEXT NOT NULL,         -- JSON
     parts   TEXT NOT NULL,         -- JSON, the solver's business
+    warnings TEXT NOT NULL,        -- JSON, lines for the user
     took    INTEGER NOT NULL,      -- microseconds
     created INTEGER NOT NULL,
     used    INTEGER NOT NULL

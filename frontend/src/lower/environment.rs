@@ -51,12 +51,13 @@ impl StageLowering<'_, '_> {
         Ok(())
     }
 
-    /// Makes the directory if it is not there, for the current user. The root always is.
+    /// Makes the directory if it is not there, for the current user. `/` always is; other ways to
+    /// write it make an empty layer, as with Docker.
     pub(super) fn workdir(&mut self, step: &Step, written: &Text) -> Fallible<()> {
         let runtime = &self.state.config.config;
         let workdir = path::workdir(&runtime.working_dir, &self.word(written)?);
         let clean = path::clean(&workdir);
-        let layer = if clean == "/" { Layer::Empty } else { Layer::Made };
+        let layer = if workdir == "/" { Layer::Empty } else { Layer::Made };
         if layer == Layer::Made {
             let shown = self.shown(&step.instruction, self.style());
             let (inputs, base) = self.tip_edge();

@@ -1,13 +1,14 @@
 //! `ONBUILD INSTRUCTION`
 
 use crate::ast::{Instruction, Kind, Onbuild, with_heredocs};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 
 use super::keyword::Keyword;
 use super::statement::{Context, Statement};
 use super::unknown;
 
-/// Parses the trigger. One that could never run is an error now, not only in a child build.
+/// Parses the trigger. One that could never run is kept as it is written, as Docker does; that is
+/// a warning now, so that its author is the first who learns of it.
 pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<Kind> {
     if statement.args.is_empty() {
         context.missing(&statement, Keyword::Onbuild, "an instruction");
@@ -17,8 +18,8 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
     let stored = with_heredocs(text.as_str(), &statement.heredocs);
     let mut inner = Statement::new(&text);
     let Some(keyword) = inner.keyword else {
-        context.report(unknown::unknown(&inner.word));
-        return None;
+        context.report(in_children(unknown::unknown(&inner.word)));
+        return Some(Kind::Onbuild(Onbuild { trigger: None, stored }));
     };
     if let Keyword::Onbuild | Keyword::From | Keyword::Maintainer = keyword {
         context.report(forbidden(&inner, keyword));
@@ -26,16 +27,26 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
     }
     let word = inner.word.clone();
     inner.heredocs = statement.heredocs;
-    let kind = context.kind(inner, keyword)?;
-    let trigger = Instruction {
-        span: text.span(),
-        keyword: word,
-        text,
-        comments: Vec::new(),
-        blank_lines: Vec::new(),
-        kind,
-    };
-    Some(Kind::Onbuild(Onbuild { trigger: Box::new(trigger), stored }))
+    let found = context.diagnostics.len();
+    let kind = context.kind(inner, keyword);
+    for diagnostic in context.diagnostics.split_off(found) {
+        context.report(in_children(diagnostic));
+    }
+    let (comments, blank_lines) = (Vec::new(), Vec::new());
+    let span = text.span();
+    let trigger = kind.map(|kind| {
+        Box::new(Instruction { span, keyword: word, text, comments, blank_lines, kind })
+    });
+    Some(Kind::Onbuild(Onbuild { trigger, stored }))
+}
+
+/// An error of a trigger harms nobody before there is a child build.
+fn in_children(diagnostic: Diagnostic) -> Diagnostic {
+    match diagnostic.severity {
+        Severity::Error => Diagnostic { severity: Severity::Warning, ..diagnostic }
+            .with_note("the trigger is kept as it is written; every build on this image will fail"),
+        Severity::Warning => diagnostic,
+    }
 }
 
 fn forbidden(inner: &Statement, keyword: Keyword) -> Diagnostic {

@@ -25,7 +25,8 @@ fn a_stored_trigger_reads_like_the_original() {
     let [_, Kind::Onbuild(onbuild)] = kinds(&parsed)[..] else { panic!("{parsed:?}") };
     assert_eq!(onbuild.stored, "COPY <<-A   --x /y\n\t1\nA");
     let again = parse_trigger(&Source::new("trigger", onbuild.stored.clone().into()));
-    let ([Kind::Copy(stored)], Kind::Copy(original)) = (&kinds(&again)[..], &onbuild.trigger.kind)
+    let ([Kind::Copy(stored)], Kind::Copy(original)) =
+        (&kinds(&again)[..], &onbuild.trigger.as_ref().unwrap().kind)
     else {
         panic!("{again:?}")
     };

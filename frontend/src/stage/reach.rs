@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rbuild_solver::op::Platform;
 
-use crate::ast::{Instruction, Kind, Text};
+use crate::ast::{Instruction, Kind, Onbuild, Text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lower::mount;
 use crate::parser::parse_trigger;
@@ -136,7 +136,7 @@ impl Walk<'_> {
         let stage = &self.graph.stages[index];
         let mut steps = match &stage.base {
             StageBase::Scratch | StageBase::Context(_) => Vec::new(),
-            StageBase::Stage(base) => file_triggers(&self.graph.stages[*base].instructions),
+            StageBase::Stage(base) => self.file_triggers(*base, &stage.span),
             StageBase::Image(reference) => {
                 self.image(reference, &stage.platform, stage.span.clone());
                 self.image_triggers(reference, &stage.platform, &stage.span)
@@ -165,19 +165,40 @@ impl Walk<'_> {
         };
         let mut steps = Vec::new();
         for text in &base.config.config.on_build {
-            match trigger(text) {
-                Ok(instruction) => {
-                    let source = StepSource::ImageTrigger { from: from.clone() };
-                    steps.push(Step { instruction, source });
-                }
-                Err(reason) => {
-                    let message = format!("`{reference}` has a trigger that cannot run: {reason}");
-                    let error = Diagnostic::error("bad-trigger", from.clone(), message);
-                    self.diagnostics.push(error.with_note(format!("ONBUILD {text}")));
-                }
+            if let Some(instruction) = self.stored_trigger(reference, text, from) {
+                let source = StepSource::ImageTrigger { from: from.clone() };
+                steps.push(Step { instruction, source });
             }
         }
         steps
+    }
+
+    fn file_triggers(&mut self, base: usize, from: &Span) -> Vec<Step> {
+        let graph = self.graph;
+        let name = graph.stages[base].name.clone().unwrap_or_else(|| base.to_string());
+        let mut steps = Vec::new();
+        for instruction in &graph.stages[base].instructions {
+            let Kind::Onbuild(Onbuild { trigger, stored }) = &instruction.kind else { continue };
+            let instruction = match trigger {
+                Some(trigger) => Some((**trigger).clone()),
+                None => self.stored_trigger(&name, stored, from),
+            };
+            let step = |instruction| Step { instruction, source: StepSource::FileTrigger };
+            steps.extend(instruction.map(step));
+        }
+        steps
+    }
+
+    /// The instruction of a trigger's text; if it is none, that is the fault of the base.
+    fn stored_trigger(&mut self, base: &str, text: &str, from: &Span) -> Option<Instruction> {
+        let reason = match trigger(text) {
+            Ok(instruction) => return Some(instruction),
+            Err(reason) => reason,
+        };
+        let message = format!("`{base}` has a trigger that cannot run: {reason}");
+        let error = Diagnostic::error("bad-trigger", from.clone(), message);
+        self.diagnostics.push(error.with_note(format!("ONBUILD {text}")));
+        None
     }
 }
 
@@ -190,18 +211,6 @@ fn froms(instruction: &Instruction) -> Vec<&Text> {
     }
 }
 
-fn file_triggers(instructions: &[Instruction]) -> Vec<Step> {
-    let triggers = instructions.iter().filter_map(|instruction| match &instruction.kind {
-        Kind::Onbuild(onbuild) => Some(&*onbuild.trigger),
-        _ => None,
-    });
-    let step = |trigger: &Instruction| Step {
-        instruction: trigger.clone(),
-        source: StepSource::FileTrigger,
-    };
-    triggers.map(step).collect()
-}
-
 /// One instruction from the text that an image config holds.
 fn trigger(text: &str) -> Result<Instruction, String> {
     let parsed = parse_trigger(&Source::new("ONBUILD", text.as_bytes().to_vec()));
@@ -212,9 +221,7 @@ fn trigger(text: &str) -> Result<Instruction, String> {
     let mut instructions = parsed.ast.instructions.into_iter();
     match (instructions.next(), instructions.next()) {
         (Some(only), None) => match only.kind {
-            Kind::From(_) | Kind::Onbuild(_) | Kind::Maintainer(_) => {
-                Err(format!("{} cannot be one", only.keyword))
-            }
+            Kind::From(_) => Err(format!("{} cannot be one", only.keyword)),
             _ => Ok(only),
         },
         _ => Err("it is not one instruction".to_owned()),

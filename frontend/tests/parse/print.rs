@@ -70,7 +70,9 @@ impl Printer<'_> {
             Kind::Healthcheck(Healthcheck::Probe(probe)) => self.probe(probe),
             Kind::Onbuild(Onbuild { trigger, stored }) => {
                 self.line(&format!("stored {stored:?}"));
-                self.instruction(trigger);
+                if let Some(trigger) = trigger {
+                    self.instruction(trigger);
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::op::{self, ContextOp, ExecOp, Network, Op, Platform, Security};
 struct Fake {
     records: Mutex<HashMap<Key, String>>,
     by_op: Mutex<HashMap<[u8; 32], Vec<Candidate<String>>>>,
+    warnings: Mutex<HashMap<Key, Vec<String>>>,
     parts: Mutex<HashMap<String, Vec<Part>>>,
     contexts: HashMap<String, String>,
     /// Commands whose result does not depend on their input.
@@ -49,6 +50,10 @@ impl Worker for Fake {
         self.records.lock().unwrap().get(key).cloned()
     }
 
+    fn warnings(&self, key: &Key) -> Vec<String> {
+        self.warnings.lock().unwrap().get(key).cloned().unwrap_or_default()
+    }
+
     fn candidates(&self, op: &OpDigest) -> Vec<Candidate<String>> {
         self.by_op.lock().unwrap().get(op.as_bytes()).cloned().unwrap_or_default()
     }
@@ -72,6 +77,9 @@ impl Worker for Fake {
     fn run(&self, job: &Job<'_, String>) -> Result<String, String> {
         let Op::Exec(exec) = &job.vertex.op else { return Err("no exec".into()) };
         let command = exec.args.join(" ");
+        if command.starts_with("doubtful") {
+            (job.events)(Event::Warning { vertex: job.id, text: format!("{command} is doubtful") });
+        }
         self.ran.lock().unwrap().push(command.clone());
         if command.starts_with("meet") {
             self.meet();
@@ -88,7 +96,9 @@ impl Worker for Fake {
         let selectors = entry.vertex.inputs.iter().map(|edge| edge.selector.clone());
         let outputs = entry.inputs.iter().cloned();
         let inputs = outputs.zip(selectors).map(|(o, s)| RecordedInput::Output(o, s)).collect();
-        let candidate = Candidate { output: entry.output.clone(), inputs };
+        let warnings = entry.warnings.to_vec();
+        self.warnings.lock().unwrap().insert(*entry.key, warnings.clone());
+        let candidate = Candidate { output: entry.output.clone(), inputs, warnings };
         let mut by_op = self.by_op.lock().unwrap();
         by_op.entry(*entry.op.as_bytes()).or_default().insert(0, candidate);
         let slot = entry.vertex.origin.slot.clone();
@@ -190,6 +200,33 @@ fn a_diamond_runs_each_vertex_once() {
     let fake = Fake::default();
     assert_eq!(fake.build(&graph, target).unwrap(), "d(b(a()),c(a()))");
     assert_eq!(fake.ran(), ["a", "b", "c", "d"]);
+}
+
+/// Told when the step runs, when it is a hit, when nobody needs it because what is made of it is a
+/// hit, and when it is found by the content of its inputs.
+#[test]
+fn warnings_are_told_in_every_build() {
+    let mut graph = Graph::new();
+    let files = context(&mut graph, "context");
+    let first = add_exec(&mut graph, "same", vec![paths(files, "")], false);
+    let doubtful = exec(&mut graph, "doubtful", &[first]);
+    let target = exec(&mut graph, "end", &[doubtful]);
+    let mut fake = Fake::with_context("context", "v1");
+    fake.steady.insert("same".to_owned());
+    for (content, target) in
+        [("v1", doubtful), ("v1", doubtful), ("v1", target), ("v1", target), ("v2", target)]
+    {
+        fake.contexts.insert("context".to_owned(), content.to_owned());
+        let told = Mutex::new(Vec::new());
+        let tell = |event| {
+            if let Event::Warning { vertex, text } = event {
+                told.lock().unwrap().push((vertex, text));
+            }
+        };
+        fake.build_with(&graph, &[target], Limits::default(), &tell).unwrap();
+        assert_eq!(told.into_inner().unwrap(), [(doubtful, "doubtful is doubtful".to_owned())]);
+    }
+    assert_eq!(fake.ran(), ["doubtful", "end", "same", "same"]);
 }
 
 #[test]

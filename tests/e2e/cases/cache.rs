@@ -13,6 +13,7 @@ for_each_user! {
     a_changed_mode_is_a_change,
     two_builds_at_once_run_each_step_once,
     what_no_stage_needs_is_not_built,
+    warnings_are_told_again,
     no_cache_runs_every_step,
     two_fresh_stores_give_equal_bytes,
 }
@@ -115,6 +116,29 @@ fn what_no_stage_needs_is_not_built(world: &World) {
     assert_eq!(run.steps().ran_instructions(), ["RUN true"]);
     let run = world.build(&[context.arg()]).ok();
     assert_eq!(run.steps().ran_instructions(), ["RUN echo last"]);
+}
+
+/// What looks wrong and is done as Docker does it is said in every build, also when nothing runs.
+fn warnings_are_told_again(world: &World) {
+    let dockerfile = "FROM alpine:3.19\nRUN echo 'worker:x:1500:1500::/:/bin/sh' >>/etc/passwd\n\
+        COPY --chown=wroker a b /one\nUSER nosuch\nWORKDIR /work\n\
+        USER root\nRUN stat -c '%u:%g %n' /one /work && cat /one\n";
+    let files = [("Dockerfile", dockerfile), ("a", "a\n"), ("b", "b\n")];
+    let context = Context::new(world, "context", &files);
+    let first = world.build(&["-t", "app", context.arg()]).ok();
+    let first = first.says(&["0:0 /one", "0:0 /work"]);
+    let again = world.build(&["-t", "app", context.arg()]).ok();
+    assert_eq!(again.steps().ran, [""; 0], "{}", again.shown());
+    for run in [first, again] {
+        run.says(&[
+            "warning: user `wroker` is not in the image's `/etc/passwd`",
+            "taken for user 0, root; did you mean `worker`?",
+            "warning: several files are copied to `/one`, and only the last of them stays",
+            "warning: user `nosuch` is not in the image's `/etc/passwd`",
+        ]);
+    }
+    let quiet = world.build(&["-q", "-t", "app", context.arg()]).ok();
+    assert!(!quiet.stderr.contains("warning"), "{}", quiet.shown());
 }
 
 fn no_cache_runs_every_step(world: &World) {

@@ -78,6 +78,14 @@ fn a_warm_build_is_a_list_of_hits() {
 }
 
 #[test]
+fn a_warning_stands_with_its_step() {
+    let [a, _] = two_vertices();
+    let warning = Event::Warning { vertex: a, text: "hardly meant".to_owned() };
+    let log = shown(&[Event::Hit { vertex: a }, warning]);
+    assert_eq!(log, "#1 [1/2] RUN a\n#1 CACHED\n#1 warning: hardly meant");
+}
+
+#[test]
 fn sizes_read_as_docker_writes_them() {
     let cases = [(0, "0B"), (999, "999B"), (1000, "1.0kB"), (29_540_000, "29.5MB")];
     for (bytes, text) in cases {

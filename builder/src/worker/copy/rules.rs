@@ -44,10 +44,15 @@ impl Destination {
 
 impl Rules {
     /// The rules of one instruction; names are looked up in the base.
-    pub fn new(copy: &Copy<'_>, base: Option<&Tree>) -> Result<Rules, CopyError> {
+    pub fn new(
+        copy: &Copy<'_>,
+        base: Option<&Tree>,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Rules, CopyError> {
         let op = copy.op;
+        let chown = op.chown.as_deref();
         Ok(Rules {
-            owner: op.chown.as_deref().map(|owner| owner::look_up(owner, base)).transpose()?,
+            owner: chown.map(|owner| owner::look_up(owner, base, warn)).transpose()?,
             mode: op.chmod.as_deref().map(ModeChange::parse).transpose()?,
             time: copy.time,
         })

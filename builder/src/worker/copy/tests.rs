@@ -131,20 +131,8 @@ fn files_go_where_the_destination_says() {
             "COPY f w/a.go /dir",
             &["d 0700 11:12 dir", "f 0644 0:0 dir/a.go=a", "f 0644 0:0 dir/f=f"],
         ),
-        (
-            "several to one",
-            "COPY f w/a.go /nx",
-            &[
-                "error: several files would be copied to `/nx`: if it is to be a directory, end it with a `/`",
-            ],
-        ),
-        (
-            "several matches to one",
-            "COPY w/*.go /nx",
-            &[
-                "error: several files would be copied to `/nx`: if it is to be a directory, end it with a `/`",
-            ],
-        ),
+        ("several to one", "COPY f w/a.go /nx", &["f 0644 0:0 nx=a"]),
+        ("several matches to one", "COPY w/*.go /nx", &["f 0644 0:0 nx=b"]),
         ("G45 nothing matches", "COPY nomatch* f /x", &["f 0644 0:0 x=f"]),
         ("nothing at all", "COPY nomatch* /x/", &[]),
         ("through a file", "COPY f /file/x", &["error: `/file` is not a directory"]),
@@ -283,12 +271,32 @@ fn owners_and_modes_are_what_the_flags_say() {
                 "error: `64a` is not a mode: expected octal digits from 0 to 07777, or a form like `u=rwX,go=rX`",
             ],
         ),
-        (
-            "no such user",
-            "COPY --chown=nobody9 f /x",
-            &["error: no user `nobody9` in the image's `/etc/passwd`"],
-        ),
+        ("no such user", "COPY --chown=nobody9 f /x", &["f 0644 0:0 x=f"]),
     ]);
+}
+
+#[test]
+fn what_was_hardly_meant_is_told_once() {
+    let (base, context) = (Disk::new(BASE), Disk::new(CONTEXT));
+    let rows: &[(&str, &[&str])] = &[
+        ("COPY f w/a.go /m/", &[]),
+        (
+            "COPY f w/*.go link /nx",
+            &[
+                "several files are copied to `/nx`, and only the last of them stays: if it is to be \
+               a folder, end it with a `/`",
+            ],
+        ),
+        (
+            "COPY --chown=ap f w/a.go /dir",
+            &["user `ap` is not in the image's `/etc/passwd`: it is taken for user 0, root; did \
+               you mean `app`?"],
+        ),
+    ];
+    for (line, expected) in rows {
+        let (_, copied) = support::try_run(Some(&base), &context, &copy_op(line)).unwrap();
+        assert_eq!(copied.warnings, *expected, "{line}");
+    }
 }
 
 #[test]
@@ -314,7 +322,7 @@ fn without_a_base_everything_is_new() {
     let layer = run(None, &context, "COPY w/dd /a/b");
     assert_eq!(layer, ["d 0755 0:0 a", "d 0755 0:0 a/b", "f 0644 0:0 a/b/in=1"]);
     assert_eq!(run(None, &context, "COPY w/dd /"), ["f 0644 0:0 in=1"]);
-    let error = "error: no user `app`: the image has no `/etc/passwd`; use a number";
+    let error = "error: no user `app`: there is no image with a `/etc/passwd` below; use a number";
     assert_eq!(run(None, &context, "COPY --chown=app f /"), [error]);
 }
 

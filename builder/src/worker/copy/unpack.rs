@@ -46,8 +46,8 @@ impl Run<'_, '_> {
         }
         self.flush()?;
         if self.rules.mode.is_some() {
-            let notice = format!("`--chmod` does nothing to what is unpacked from `{archive}`");
-            self.copied.notices.push(notice);
+            let warning = format!("`--chmod` does nothing to what is unpacked from `{archive}`");
+            self.copied.warnings.push(warning);
         }
         let file = source.open()?;
         let xattrs = read_xattrs(&file).map_err(|error| source.unreadable(error))?;

@@ -103,6 +103,7 @@ fn context(
         layers: snapshot.layers.clone(),
         inputs: Vec::new(),
         parts: serde_json::Value::Null,
+        warnings: Vec::new(),
         took: start.elapsed(),
         created: SystemTime::now(),
     };

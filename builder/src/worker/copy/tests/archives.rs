@@ -327,7 +327,7 @@ fn archives_mix_with_other_sources() {
     let op = copy_op("ADD --chmod=711 1.tar /out/");
     let (memory, copied) = support::try_run(None, &context, &op).unwrap();
     assert_eq!(memory.lines()[0], "d 0755 0:0 out");
-    assert_eq!(copied.notices, ["`--chmod` does nothing to what is unpacked from `1.tar`"]);
+    assert_eq!(copied.warnings, ["`--chmod` does nothing to what is unpacked from `1.tar`"]);
 }
 
 #[test]
