@@ -24,6 +24,7 @@ use crate::source::image::Policy;
 use crate::source::images::Images;
 use crate::source::remote::Remotes;
 use crate::worker::logs::Logs;
+use crate::worker::sight::looked_at;
 use crate::worker::{BuildWorker, Known};
 
 pub use error::BuildError;
@@ -159,6 +160,8 @@ fn run(
         secrets: options.secrets.clone(),
         agents: options.agents.clone(),
         epoch: options.frontend.epoch,
+        looked_at: looked_at(&lowered.graph, &targets, output::kind(&options.outputs)),
+        cancel: &session.cancel,
         known: Known::default(),
     };
     let limits = Limits { jobs: options.jobs };

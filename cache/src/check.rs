@@ -162,6 +162,9 @@ fn check_layers(root: &Root, report: &mut Report) -> Result<(), UsageError> {
 }
 
 fn check_layer(root: &Root, row: &LayerRow) -> Result<Option<Damage>, UsageError> {
+    if row.form == Form::Remote {
+        return Ok(None);
+    }
     let folder = root.layer(&row.id);
     match fs::measure(&folder) {
         Ok(measured) if !measured.same_tree(&row.measure) => Ok(Some(Damage::LayerChanged(row.id))),

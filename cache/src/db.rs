@@ -23,6 +23,7 @@ mod columns;
 mod files;
 mod images;
 mod layers;
+mod lazy;
 mod records;
 mod used;
 
@@ -72,7 +73,7 @@ pub(crate) struct Db {
 const TABLES: &str = include_str!("db/tables.sql");
 
 /// Kept in SQLite's `user_version`.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// How long to wait for another process's transaction. They take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);

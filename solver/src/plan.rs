@@ -144,7 +144,7 @@ fn decision<W: Worker>(vertex: &Vertex, step: &Step<W::Output>, worker: &W) -> D
     if vertex.origin.always_run {
         return Decision::Run(MissReason::Asked);
     }
-    match worker.look_up(vertex, &step.key) {
+    match worker.look_up(step.id, vertex, &step.key) {
         Some(output) => Decision::Hit(output),
         None => {
             let last = worker.last_parts(&vertex.origin.slot);

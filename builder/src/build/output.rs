@@ -18,6 +18,15 @@ use crate::progress::Progress;
 use crate::registry::reference::Reference;
 use crate::source::images::Images;
 use crate::worker;
+use crate::worker::sight::Outputs;
+
+/// Whether anything but the store gets the result.
+pub fn kind(outputs: &[Output]) -> Outputs {
+    match outputs.iter().all(|output| matches!(output, Output::Store)) {
+        true => Outputs::Kept,
+        false => Outputs::Given,
+    }
+}
 
 /// A build whose steps are done.
 pub struct Finished {
@@ -104,10 +113,12 @@ impl Export<'_> {
             Output::Oci { dest, shape } => self.layout(Flavor::Oci, dest, *shape)?,
             Output::Docker(dest) => self.layout(Flavor::Docker, dest, Shape::Archive)?,
             Output::Tar(dest) => {
+                self.fetch()?;
                 files::write_tar(store, self.snapshot, dest, self.options.frontend.epoch)?;
                 return Ok(None);
             }
             Output::Local(dest) => {
+                self.fetch()?;
                 files::write_folder(store, self.snapshot, dest, &self.session.isolation)?;
                 return Ok(None);
             }
@@ -137,7 +148,13 @@ impl Export<'_> {
         Ok(documents.manifest)
     }
 
+    /// Fetches what nothing needed so far.
+    fn fetch(&self) -> Result<(), BuildError> {
+        Ok(self.images.need(self.snapshot, &|_, _, _| {}, &self.session.cancel)?)
+    }
+
     fn layout(&self, flavor: Flavor, dest: &Dest, shape: Shape) -> Result<(), BuildError> {
+        self.fetch()?;
         let named = Named { image: self.image, names: &self.options.tags };
         Ok(layout::write(&self.session.store, &[named], flavor, dest, shape)?)
     }

@@ -20,6 +20,9 @@ pub struct ListArgs {
     /// Print whole ids
     #[arg(long)]
     no_trunc: bool,
+    /// First write what the store lacks of the images, so that other tools can read it in place
+    #[arg(long)]
+    complete: bool,
 }
 
 /// Flags of `rbuild tag`.

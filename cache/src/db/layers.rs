@@ -14,6 +14,8 @@ pub enum Form {
     Directory,
     /// `layer.tar` and `layer.erofs`: the bytes, and an EROFS index over them.
     Erofs,
+    /// Nothing: what it is is known, and where its bytes can be had.
+    Remote,
 }
 
 /// What is known of one layer.
@@ -38,15 +40,20 @@ pub(crate) struct LayerRow {
 }
 
 impl Form {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Form::Directory => "directory",
             Form::Erofs => "erofs",
+            Form::Remote => "remote",
         }
     }
 
     fn named(name: &str) -> Form {
-        if name == "erofs" { Form::Erofs } else { Form::Directory }
+        match name {
+            "erofs" => Form::Erofs,
+            "remote" => Form::Remote,
+            _ => Form::Directory,
+        }
     }
 }
 
@@ -55,32 +62,18 @@ const COLUMNS: &str = "id, form, diff_id, content, allocated, bytes, entries, bo
 impl Db {
     /// Adds a layer whose folder is complete and in its place.
     pub(crate) fn insert_layer(&self, row: &LayerRow) -> Result<(), DbError> {
-        let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-        self.write(|t| {
-            t.prepare_cached(&sql)?.execute(params![
-                row.id,
-                row.form.name(),
-                row.diff_id,
-                row.content,
-                bytes(row.measure.allocated),
-                bytes(row.measure.bytes),
-                bytes(row.measure.entries),
-                row.boot,
-                row.created,
-                row.used,
-            ])?;
-            Ok(())
-        })
+        self.write(|t| row.insert(t))
     }
 
     pub(crate) fn layer(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {
         self.read(|c| select(c, "WHERE id = ?", &[id])).map(|mut rows| rows.pop())
     }
 
-    /// Layers that were pulled with this diffID, or whose archive has it; the oldest first.
+    /// Layers that were pulled with this diffID, or whose archive has it: those that are here
+    /// first, and the oldest first.
     pub(crate) fn layers_by_diff_id(&self, diff_id: &Digest) -> Result<Vec<LayerRow>, DbError> {
         let which = "WHERE diff_id = ?1 OR id IN (SELECT layer FROM tars WHERE diff_id = ?1) \
-                     ORDER BY created, id";
+                     ORDER BY form = 'remote', created, id";
         self.read(|c| select(c, which, &[diff_id]))
     }
 
@@ -181,6 +174,23 @@ impl LayerRow {
     pub(crate) fn new(id: LayerId, form: Form, measure: Measure, boot: Option<String>) -> LayerRow {
         let created = now();
         LayerRow { id, form, diff_id: None, content: None, measure, boot, created, used: created }
+    }
+
+    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        connection.prepare_cached(&sql)?.execute(params![
+            self.id,
+            self.form.name(),
+            self.diff_id,
+            self.content,
+            bytes(self.measure.allocated),
+            bytes(self.measure.bytes),
+            bytes(self.measure.entries),
+            self.boot,
+            self.created,
+            self.used,
+        ])?;
+        Ok(())
     }
 }
 

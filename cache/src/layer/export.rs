@@ -10,7 +10,7 @@ use super::indexed::{self, TAR};
 use super::pipe::Pipe;
 use super::source::Body;
 use super::tree::What;
-use super::{Layers, ReadError, Snapshot, walk};
+use super::{Layers, MountError, ReadError, Snapshot, walk};
 use crate::blob::BlobWriteError;
 use crate::db::Form;
 use crate::digest::Digest;
@@ -93,7 +93,8 @@ impl Layers {
         let root = &self.inner.root;
         let mut found = root.db.layers_of_tar(diff_id)?;
         let own = root.db.layers_by_diff_id(diff_id)?;
-        found.extend(own.iter().filter(|row| row.diff_id == Some(*diff_id)).map(|r| (r.id, None)));
+        let own = own.iter().filter(|row| row.diff_id == Some(*diff_id));
+        found.extend(own.filter(|row| row.form != Form::Remote).map(|row| (row.id, None)));
         found.retain(|(layer, _)| root.has_layer(layer));
         Ok(found)
     }
@@ -152,6 +153,7 @@ impl Layers {
         let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
         let folder = self.inner.root.layer(layer);
         match row.form {
+            Form::Remote => Err(MountError::NotHere(*layer).into()),
             Form::Directory => walk::walk(&folder.join("fs"), self.inner.rights, visit),
             Form::Erofs => self.each_indexed(layer, &folder.join(TAR), visit),
         }
@@ -192,7 +194,7 @@ impl Layers {
         if let Some(size) = blobs.size(&diff_id) {
             return Ok(Some(Archive { diff_id, size }));
         }
-        if row.form == Form::Directory {
+        if row.form != Form::Erofs {
             return Ok(None);
         }
         let tar = self.inner.root.layer(layer).join(TAR);

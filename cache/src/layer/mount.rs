@@ -116,6 +116,7 @@ impl Layers {
         let row = self.row(layer)?.ok_or(MountError::Missing(*layer))?;
         let folder = self.inner.root.layer(layer);
         let path = match row.form {
+            Form::Remote => return Err(MountError::NotHere(*layer)),
             Form::Directory => folder.join("fs"),
             Form::Erofs => {
                 let at = self.mount_point()?;
