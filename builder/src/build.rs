@@ -16,6 +16,7 @@ use rbuild_solver::graph::VertexId;
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
+use crate::machine::Memory;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
@@ -149,6 +150,7 @@ fn run(
     let Sources { context, images, remotes } = *sources;
     progress.graph(&lowered.graph);
     let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
+    let memory = Memory::find();
     let worker = BuildWorker {
         store: &session.store,
         sandbox: &sandbox,
@@ -159,12 +161,15 @@ fn run(
         extra_hosts: options.extra_hosts.clone(),
         secrets: options.secrets.clone(),
         agents: options.agents.clone(),
+        limits: options.limits,
+        memory: &memory,
         epoch: options.frontend.epoch,
         looked_at: looked_at(&lowered.graph, &targets, output::kind(&options.outputs)),
         cancel: &session.cancel,
         known: Known::default(),
     };
-    let limits = Limits { jobs: options.jobs };
+    let limits =
+        Limits { jobs: options.jobs, memory: options.max_memory.or_else(|| memory.available()) };
     let events = |event| progress.event(&event);
     let mut results =
         solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)

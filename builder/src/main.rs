@@ -6,6 +6,7 @@ mod build;
 mod cli;
 mod exit;
 mod export;
+mod machine;
 mod options;
 mod progress;
 mod registry;

@@ -10,7 +10,7 @@ use rbuild_frontend::Options as FrontendOptions;
 
 use crate::progress::Mode;
 use crate::registry::reference::Reference;
-use crate::sandbox::Entitlement;
+use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
 use crate::worker::mount::Agents;
 use crate::worker::secrets::Secrets;
@@ -44,6 +44,10 @@ pub struct BuildOptions {
     pub pull: Pull,
     /// How many steps may run at once; none for as many as are ready.
     pub jobs: Option<NonZeroUsize>,
+    /// How much memory the steps that run at once may need, in bytes; none for what is left.
+    pub max_memory: Option<u64>,
+    /// What a step may use of the machine.
+    pub limits: Limits,
     /// How progress is shown.
     pub progress: Mode,
     /// Where the image's id is written.

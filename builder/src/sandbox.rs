@@ -23,7 +23,7 @@
 //! # A step, in order
 //!
 //! 1. New namespaces for mounts, processes, System V IPC, host name and cgroups; for the network
-//!    either a new one, the build's, or the host's. Session, mask and signals as of a new process.
+//!    either a new one, the build's, or the host's. A control group if there are limits (`group`). Session, mask and signals as of a new process.
 //! 2. The stage (`mounts`): a file system in memory, seen by the preparation only. It has the device
 //!    files, the generated files, and *stubs*, which are mount points.
 //! 3. The root (`root`): an overlay of the layers, with the stubs below all of them. So a mount point
@@ -52,6 +52,7 @@ mod enter;
 mod error;
 mod exec;
 mod files;
+mod group;
 mod limits;
 mod mounts;
 mod network;
@@ -72,7 +73,9 @@ mod wire;
 pub use enter::{Isolation, enter};
 pub use error::SandboxError;
 pub use limits::names as limit_names;
-pub use spec::{Access, Entitlement, Exit, Mount, MountKind, Root, Source, Spec, Stdio};
+pub use spec::{
+    Access, End, Entitlement, Exit, Limits, MemoryUse, Mount, MountKind, Root, Source, Spec, Stdio,
+};
 pub use start::{Sandbox, init_hook};
 
 #[cfg(test)]

@@ -26,11 +26,14 @@ use rbuild_cache::{
 };
 use rbuild_solver::event::Event;
 use rbuild_solver::graph::{Vertex, VertexId};
-use rbuild_solver::key::{Key, OpDigest, Part};
+use rbuild_solver::key::{Key, OpDigest};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
-use rbuild_solver::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
+use rbuild_solver::worker::{
+    Cancel, Candidate, Cost, Job, LastRun, Made, RecordedInput, Save, Worker,
+};
 
-use crate::sandbox::Sandbox;
+use crate::machine::Memory;
+use crate::sandbox::{Limits, Sandbox};
 use crate::source::context::BuildContext;
 use crate::source::images::Images;
 use crate::source::remote::Remotes;
@@ -62,6 +65,10 @@ pub struct BuildWorker<'a> {
     pub secrets: secrets::Secrets,
     /// Agents that hold the user's keys.
     pub agents: mount::Agents,
+    /// What a step may use of the machine.
+    pub limits: Limits,
+    /// What of the machine's memory is left.
+    pub memory: &'a Memory,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
     /// The vertices whose files are read in this build.
@@ -138,9 +145,10 @@ impl Worker for BuildWorker<'_> {
         records.into_iter().filter_map(candidate).collect()
     }
 
-    fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
+    fn last_run(&self, slot: &str) -> Option<LastRun> {
         let record = self.store.records().last_in_slot(&self.slot(slot))?;
-        serde_json::from_value(record.parts).ok()
+        let cost = Cost { took: record.took, memory: record.memory };
+        Some(LastRun { parts: serde_json::from_value(record.parts).ok()?, cost })
     }
 
     fn changed_files(&self, vertex: &Vertex, input: usize) -> Option<String> {
@@ -156,20 +164,24 @@ impl Worker for BuildWorker<'_> {
         Ok(self.store.claim(&key.to_string(), &|| cancel.is_cancelled())?)
     }
 
-    fn run(&self, job: &Job<'_, Output>) -> Result<Output, WorkError> {
+    fn is_short_of_memory(&self) -> bool {
+        self.memory.is_short()
+    }
+
+    fn run(&self, job: &Job<'_, Output>) -> Result<Made<Output>, WorkError> {
         let inputs = Inputs { worker: self, job };
         let snapshot = match &job.vertex.op {
             Op::Image(image) => self.images.layers(image, &|_, _, _| {}, job.cancel)?,
             Op::Http(_) | Op::Git(_) => self.fetch(job)?,
             Op::Exec(op) => {
                 inputs.snapshots().try_for_each(|snapshot| self.need(job, snapshot))?;
-                exec::run(self, op, &inputs)?
+                return exec::run(self, op, &inputs);
             }
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
-            Op::Context(context) => return self.context(context),
+            Op::Context(context) => return Ok(Made::new(self.context(context)?)),
         };
-        Ok(Output::Snapshot(snapshot))
+        Ok(Made::new(Output::Snapshot(snapshot)))
     }
 
     fn save(&self, entry: &Save<'_, Output>) {
@@ -186,7 +198,8 @@ impl Worker for BuildWorker<'_> {
             inputs: entry.inputs.iter().zip(selectors).map(|(i, s)| self.input_row(i, s)).collect(),
             parts: serde_json::to_value(entry.parts).unwrap_or_default(),
             warnings: entry.warnings.to_vec(),
-            took: entry.took,
+            took: entry.cost.took,
+            memory: entry.cost.memory,
             created: SystemTime::now(),
         };
         let kept = self.store.records().put(&record).and_then(|()| self.save_file_lists(entry));
@@ -395,7 +408,8 @@ fn candidate(record: Record) -> Option<Candidate<Output>> {
     };
     let inputs: Option<Vec<_>> = record.inputs.into_iter().map(input).collect();
     let output = Output::Snapshot(Snapshot { layers: record.layers });
-    Some(Candidate { output, inputs: inputs?, warnings: record.warnings })
+    let cost = Cost { took: record.took, memory: record.memory };
+    Some(Candidate { output, cost, inputs: inputs?, warnings: record.warnings })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

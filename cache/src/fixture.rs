@@ -47,6 +47,7 @@ pub(crate) fn record(key: u8, layers: Vec<LayerId>) -> Record {
         warnings: vec![format!("warning {key}")],
         parts: serde_json::json!([{"name": "command", "digest": "00"}]),
         took: Duration::from_secs(u64::from(key)),
+        memory: Some(u64::from(key) << 20),
         created: db::time(1_700_000_000_000_000_000 + i64::from(key)),
     }
 }

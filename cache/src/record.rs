@@ -46,6 +46,8 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// How long it took.
     pub took: Duration,
+    /// The most memory that it used at once, in bytes, if that is known.
+    pub memory: Option<u64>,
     /// When it was recorded.
     pub created: SystemTime,
 }
@@ -70,7 +72,7 @@ pub struct Resolution {
     pub resolved: SystemTime,
 }
 
-const COLUMNS: &str = "key, op, slot, layers, inputs, parts, warnings, took, created";
+const COLUMNS: &str = "key, op, slot, layers, inputs, parts, warnings, took, memory, created";
 
 impl Records {
     pub(crate) fn new(root: Arc<Root>) -> Records {
@@ -110,7 +112,7 @@ impl Records {
     /// store before.
     pub fn put(&self, record: &Record) -> Result<(), DbError> {
         let sql = format!(
-            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO records ({COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         self.root.db.write(|t| {
             t.prepare_cached(&sql)?.execute(params![
@@ -122,6 +124,7 @@ impl Records {
                 record.parts.to_string(),
                 json(&record.warnings)?,
                 i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX),
+                record.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
                 db::nanoseconds(record.created),
                 db::now(),
             ])?;
@@ -236,9 +239,10 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<(Record, i64)> {
         parts: from_json(row, 5)?,
         warnings: from_json(row, 6)?,
         took: Duration::from_micros(db::size(row, 7)?),
-        created: db::time(row.get(8)?),
+        memory: row.get::<_, Option<i64>>(8)?.and_then(|bytes| bytes.try_into().ok()),
+        created: db::time(row.get(9)?),
     };
-    Ok((record, row.get(9)?))
+    Ok((record, row.get(10)?))
 }
 
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {

@@ -10,5 +10,6 @@ pub mod key;
 pub mod op;
 pub mod plan;
 pub mod platform;
+mod queue;
 pub mod solve;
 pub mod worker;

@@ -10,7 +10,7 @@ use std::fmt;
 use crate::graph::{Edge, Graph, Vertex, VertexId};
 use crate::key::{self, InputKey, Key, OpDigest, Part};
 use crate::op::Op;
-use crate::worker::Worker;
+use crate::worker::{Cost, Worker};
 
 /// What is to be done for each vertex that the targets reach.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Step<O> {
     pub parts: Vec<Part>,
     /// What is to be done.
     pub decision: Decision<O>,
+    /// What it took the last time, if it is to be done again.
+    pub expected: Option<Cost>,
 }
 
 /// What is to be done for a vertex.
@@ -101,6 +103,7 @@ fn keyed<W: Worker>(
         key: key::definition_key(&op, vertex, &inputs),
         parts: key::parts(vertex, &inputs),
         decision: Decision::Unneeded,
+        expected: None,
     })
 }
 
@@ -132,7 +135,7 @@ fn decide<W: Worker>(
             continue;
         }
         let vertex = graph.vertex(step.id);
-        step.decision = decision(vertex, step, worker);
+        decide_step(vertex, step, worker);
         if let Decision::Run(_) = step.decision {
             asked.extend(vertex.inputs.iter().map(|edge| edge.from));
         }
@@ -140,18 +143,20 @@ fn decide<W: Worker>(
     give_contexts(graph, &asked, worker, steps)
 }
 
-fn decision<W: Worker>(vertex: &Vertex, step: &Step<W::Output>, worker: &W) -> Decision<W::Output> {
-    if vertex.origin.always_run {
-        return Decision::Run(MissReason::Asked);
+fn decide_step<W: Worker>(vertex: &Vertex, step: &mut Step<W::Output>, worker: &W) {
+    let asked = vertex.origin.always_run;
+    if !asked && let Some(output) = worker.look_up(step.id, vertex, &step.key) {
+        step.decision = Decision::Hit(output);
+        return;
     }
-    match worker.look_up(step.id, vertex, &step.key) {
-        Some(output) => Decision::Hit(output),
-        None => {
-            let last = worker.last_parts(&vertex.origin.slot);
-            let reason = MissReason::between(last.as_deref(), &step.parts);
-            Decision::Run(reason.with_files(vertex, &step.parts, worker))
-        }
-    }
+    let last = worker.last_run(&vertex.origin.slot);
+    step.expected = last.as_ref().map(|last| last.cost);
+    step.decision = Decision::Run(if asked {
+        MissReason::Asked
+    } else {
+        let parts = last.as_ref().map(|last| &last.parts[..]);
+        MissReason::between(parts, &step.parts).with_files(vertex, &step.parts, worker)
+    });
 }
 
 /// A context is there as soon as it is asked for.

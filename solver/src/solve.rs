@@ -1,13 +1,14 @@
 //! The scheduler: runs what a plan says, side by side, and stops at the first failure.
 //!
 //! One thread owns the state of every vertex; the others each run one step and send back how it
-//! ended. A vertex starts when its last input is there and fewer than `jobs` steps run.
+//! ended. A vertex can start when its last input is there; which of those that can do so, and
+//! when, is the queue's business.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rbuild_cache::ContentDigest;
 use rbuild_cache::tree::Selector;
@@ -16,14 +17,13 @@ use crate::event::Event;
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::key;
 use crate::plan::{Decision, MissReason, Plan, Step};
-use crate::worker::{Cancel, Candidate, Job, RecordedInput, Save, Worker};
+use crate::queue::{Queue, Ready};
+use crate::worker::{Cancel, Candidate, Cost, Job, RecordedInput, Save, Worker};
 
-/// How a solve is to be done.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    /// How many steps may run at once; none for as many as are ready.
-    pub jobs: Option<NonZeroUsize>,
-}
+pub use crate::queue::Limits;
+
+/// How often a machine that is short of memory is looked at again.
+const PRESSURE_CHECK: Duration = Duration::from_millis(250);
 
 /// Why a solve ended without its targets.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,14 @@ struct Todo<'a, O> {
     reason: &'a MissReason,
 }
 
+/// What is done next.
+enum Turn {
+    /// Further steps may be able to start.
+    Look,
+    /// Nothing runs any more.
+    End,
+}
+
 impl<O> Clone for Todo<'_, O> {
     fn clone(&self) -> Self {
         *self
@@ -85,10 +93,10 @@ pub fn solve<W: Worker>(
     announce_hits(graph, &plan, worker, events);
     let scope = Scope { graph, worker, cancel, events };
     thread::scope(|threads| {
-        let mut board = Board::new(graph, &plan);
+        let mut board = Board::new(graph, &plan, limits);
         let (sender, outcomes) = mpsc::channel();
         loop {
-            for todo in board.startable(limits) {
+            for todo in board.startable(worker) {
                 let inputs = board.start(graph, todo.step.id);
                 let sender = sender.clone();
                 threads.spawn(move || {
@@ -97,13 +105,11 @@ pub fn solve<W: Worker>(
                     let _ = sender.send(Outcome::<W> { vertex: todo.step.id, result });
                 });
             }
-            if board.running == 0 {
-                break;
+            match board.wait(graph, &outcomes, cancel) {
+                Turn::Look => {}
+                Turn::End => return board.results(targets),
             }
-            let Ok(outcome) = outcomes.recv() else { break };
-            board.finish(graph, outcome, cancel);
         }
-        board.results(targets)
     })
 }
 
@@ -160,8 +166,8 @@ impl<W: Worker> Scope<'_, W> {
         for candidate in candidates {
             let Ok(seen) = self.recorded_contents(&candidate) else { continue };
             if key::content_key(&step.op, &seen) == wanted {
-                let Candidate { output, warnings, .. } = candidate;
-                self.save(step, vertex, inputs, &output, &warnings, Instant::now());
+                let Candidate { output, cost, warnings, .. } = candidate;
+                self.save(step, vertex, inputs, &output, &warnings, cost);
                 hit(step.id, warnings, self.events);
                 return Ok(Some(output));
             }
@@ -213,9 +219,10 @@ impl<W: Worker> Scope<'_, W> {
         let result = self.worker.run(&job);
         let took = start.elapsed();
         match &result {
-            Ok(output) => {
+            Ok(made) => {
+                let cost = Cost { took, memory: made.memory };
                 let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
-                self.save(step, vertex, inputs, output, &warnings, start);
+                self.save(step, vertex, inputs, &made.output, &warnings, cost);
                 (self.events)(Event::Done { vertex: step.id, took });
             }
             Err(_) if self.cancel.is_cancelled() => {
@@ -223,7 +230,7 @@ impl<W: Worker> Scope<'_, W> {
             }
             Err(_) => (self.events)(Event::Failed { vertex: step.id, took }),
         }
-        result
+        result.map(|made| made.output)
     }
 
     fn save(
@@ -233,33 +240,40 @@ impl<W: Worker> Scope<'_, W> {
         inputs: &[W::Output],
         output: &W::Output,
         warnings: &[String],
-        start: Instant,
+        cost: Cost,
     ) {
-        let (key, op, parts, took) = (&step.key, &step.op, &step.parts[..], start.elapsed());
-        self.worker.save(&Save { key, op, vertex, inputs, parts, output, warnings, took });
+        let (key, op, parts) = (&step.key, &step.op, &step.parts[..]);
+        self.worker.save(&Save { key, op, vertex, inputs, parts, output, warnings, cost });
     }
 }
 
 /// The state of every vertex, and what failed first.
 struct Board<'a, W: Worker> {
     states: HashMap<VertexId, State<W::Output>>,
-    to_run: Vec<Todo<'a, W::Output>>,
-    running: usize,
+    to_run: HashMap<VertexId, Todo<'a, W::Output>>,
+    queue: Queue,
     failure: Option<SolveError<W::Error>>,
 }
 
 impl<'a, W: Worker> Board<'a, W> {
-    fn new(graph: &Graph, plan: &'a Plan<W::Output>) -> Board<'a, W> {
-        let mut board =
-            Board { states: HashMap::new(), to_run: Vec::new(), running: 0, failure: None };
+    fn new(graph: &Graph, plan: &'a Plan<W::Output>, limits: Limits) -> Board<'a, W> {
+        let mut board = Board {
+            states: HashMap::new(),
+            to_run: HashMap::new(),
+            queue: Queue::new(graph, plan, limits),
+            failure: None,
+        };
         for step in &plan.steps {
             match &step.decision {
                 Decision::Hit(output) => {
                     board.states.insert(step.id, State::Ends(output.clone()));
                 }
                 Decision::Run(reason) => {
-                    board.states.insert(step.id, State::Waits(board.missing(graph, step.id)));
-                    board.to_run.push(Todo { step, reason });
+                    board.to_run.insert(step.id, Todo { step, reason });
+                    match board.missing(graph, step.id) {
+                        0 => board.queue.push(step.id),
+                        missing => drop(board.states.insert(step.id, State::Waits(missing))),
+                    }
                 }
                 Decision::Unneeded => {}
             }
@@ -272,35 +286,56 @@ impl<'a, W: Worker> Board<'a, W> {
         graph.vertex(id).inputs.iter().filter(|edge| !there(&edge.from)).count()
     }
 
-    /// Takes the steps that can start now, in graph order.
-    fn startable(&mut self, limits: Limits) -> Vec<Todo<'a, W::Output>> {
-        if self.failure.is_some() {
-            return Vec::new();
+    /// Takes the steps that start now. After a failure there are none.
+    fn startable(&mut self, worker: &W) -> Vec<Todo<'a, W::Output>> {
+        let mut start = Vec::new();
+        while self.failure.is_none() {
+            let Ready::Start(id) = self.queue.pop(&|| worker.is_short_of_memory()) else { break };
+            start.extend(self.to_run.remove(&id));
         }
-        let free = limits.jobs.map_or(usize::MAX, |jobs| jobs.get() - self.running);
-        let states = &self.states;
-        let ready = |todo: &Todo<'_, _>| matches!(states.get(&todo.step.id), Some(State::Waits(0)));
-        let start: Vec<_> = self.to_run.iter().copied().filter(ready).take(free).collect();
-        self.to_run.retain(|todo| !start.iter().any(|started| started.step.id == todo.step.id));
         start
+    }
+
+    /// Waits until a step ends, or until it is time to look at the machine again.
+    fn wait(&mut self, graph: &Graph, outcomes: &Receiver<Outcome<W>>, cancel: &Cancel) -> Turn {
+        if self.queue.is_idle() {
+            return Turn::End;
+        }
+        let outcome = if self.queue.is_held_back() {
+            match outcomes.recv_timeout(PRESSURE_CHECK) {
+                Err(RecvTimeoutError::Timeout) => return Turn::Look,
+                outcome => outcome.ok(),
+            }
+        } else {
+            outcomes.recv().ok()
+        };
+        match outcome {
+            Some(outcome) => {
+                self.finish(graph, outcome, cancel);
+                Turn::Look
+            }
+            None => Turn::End,
+        }
     }
 
     /// Marks a step as running and hands out its inputs.
     fn start(&mut self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
         self.states.insert(id, State::Runs);
-        self.running += 1;
         let inputs = graph.vertex(id).inputs.iter();
         inputs.filter_map(|edge| self.output(edge.from).cloned()).collect()
     }
 
     fn finish(&mut self, graph: &Graph, outcome: Outcome<W>, cancel: &Cancel) {
-        self.running -= 1;
+        self.queue.ended(outcome.vertex);
         match outcome.result {
             Ok(output) => {
                 self.states.insert(outcome.vertex, State::Ends(output));
                 for user in graph.users(outcome.vertex) {
                     if let Some(State::Waits(inputs)) = self.states.get_mut(&user) {
                         *inputs -= 1;
+                        if *inputs == 0 {
+                            self.queue.push(user);
+                        }
                     }
                 }
                 if cancel.is_cancelled() && self.failure.is_none() {

@@ -46,8 +46,8 @@ pub trait Worker: Sync {
     /// vertex.
     fn candidates(&self, id: VertexId, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
 
-    /// The key parts of the last record in this slot: what a miss is compared with.
-    fn last_parts(&self, slot: &str) -> Option<Vec<Part>>;
+    /// The last record in this slot: what a miss is compared with, and what the step may cost.
+    fn last_run(&self, slot: &str) -> Option<LastRun>;
 
     /// What is different about the files that this input picks of a context, compared with the
     /// last record in the vertex's slot: `src/main.c changed`.
@@ -57,11 +57,49 @@ pub trait Worker: Sync {
     fn claim(&self, key: &Key, cancel: &Cancel) -> Result<Self::Claim, Self::Error>;
 
     /// Does what the op says.
-    fn run(&self, job: &Job<'_, Self::Output>) -> Result<Self::Output, Self::Error>;
+    fn run(&self, job: &Job<'_, Self::Output>) -> Result<Made<Self::Output>, Self::Error>;
+
+    /// Whether the machine is so short of memory that nothing more should be started beside what
+    /// runs.
+    fn is_short_of_memory(&self) -> bool;
 
     /// Remembers the result. Failing to remember is not failing to build: the worker tells the
     /// user and goes on.
     fn save(&self, entry: &Save<'_, Self::Output>);
+}
+
+/// What a step took of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// From its start to its end.
+    pub took: Duration,
+    /// The most memory that it used at once, in bytes, where that is known.
+    pub memory: Option<u64>,
+}
+
+/// What is recorded of the last run of a step.
+#[derive(Debug, Clone)]
+pub struct LastRun {
+    /// What its key was made of.
+    pub parts: Vec<Part>,
+    /// What it took.
+    pub cost: Cost,
+}
+
+/// What came of an op.
+#[derive(Debug, Clone)]
+pub struct Made<O> {
+    /// The result.
+    pub output: O,
+    /// The most memory that making it used at once, in bytes, where that is known.
+    pub memory: Option<u64>,
+}
+
+impl<O> Made<O> {
+    /// A result of which nobody knows how much memory it took.
+    pub fn new(output: O) -> Made<O> {
+        Made { output, memory: None }
+    }
 }
 
 /// An earlier result and the inputs it was made from.
@@ -69,6 +107,8 @@ pub trait Worker: Sync {
 pub struct Candidate<O> {
     /// The result.
     pub output: O,
+    /// What it took to make.
+    pub cost: Cost,
     /// What it was made from, in the order of the op's inputs.
     pub inputs: Vec<RecordedInput<O>>,
     /// What was to be said of it.
@@ -114,8 +154,8 @@ pub struct Save<'a, O> {
     pub output: &'a O,
     /// What is to be said of it.
     pub warnings: &'a [String],
-    /// How long it took to make.
-    pub took: Duration,
+    /// What it took to make.
+    pub cost: Cost,
 }
 
 /// Says that a build is over before its end. Clones share it.

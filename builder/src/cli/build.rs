@@ -12,7 +12,7 @@ use rbuild_solver::op::{Network, Platform};
 use crate::build::{self, Built};
 use crate::cli::call::{self, Call};
 use crate::cli::session::{Failure, Session};
-use crate::cli::steps::StepArgs;
+use crate::cli::steps::{self, StepArgs};
 use crate::exit::Exit;
 use crate::options::{BuildOptions, NamedContexts, Output, Pull};
 use crate::progress::{Mode, Progress};
@@ -82,6 +82,11 @@ pub struct Args {
     /// How many steps may run at once [default: as many as are ready]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// How much memory the steps that run at once may need [default: what is left]
+    ///
+    /// Counted by what each step needed the last time; a step that needs more runs alone.
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<String>,
     /// Look at the Dockerfile instead of building it: `check`, `outline` or `targets`, and
     /// `,format=json`
     #[arg(long, value_name = "METHOD", default_value = "build")]
@@ -173,6 +178,8 @@ impl Args {
             extra_hosts: hosts(&self.add_host)?,
             pull: if self.pull { Pull::Always } else { Pull::Missing },
             jobs: self.jobs,
+            max_memory: self.max_memory.as_deref().map(steps::bytes).transpose()?,
+            limits: self.steps.limits()?,
             progress: if self.quiet { Mode::Quiet } else { self.progress },
             iidfile: self.iidfile,
             metadata_file: self.metadata_file,

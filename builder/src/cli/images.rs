@@ -7,8 +7,9 @@ use super::help::print;
 use super::session::{Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
-use crate::progress::size;
+use crate::progress::{Mode, Progress, size};
 use crate::registry::reference::Reference;
+use crate::source::images::Images;
 use crate::source::stored::{self, StoredImage};
 
 /// Flags of `rbuild images`.
@@ -63,6 +64,9 @@ pub struct HistoryArgs {
 /// `rbuild images`
 pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let session = Session::open()?;
+    if args.complete {
+        complete(&session)?;
+    }
     let mut rows = Vec::new();
     for (name, image) in stored::all(&session.store).map_err(failure)? {
         let id = id(&image, args.no_trunc);
@@ -81,6 +85,18 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         print(&table(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows));
     }
     Ok(Exit::Success)
+}
+
+/// Makes blobs of all layers that the images name: those of bases are fetched, those of this store
+/// are written.
+fn complete(session: &Session) -> Result<(), Failure> {
+    let images = Images::open(session, &Progress::new(Mode::Quiet))?;
+    for (name, image) in stored::all(&session.store).map_err(failure)? {
+        images
+            .complete(&image, &name, &session.cancel)
+            .map_err(|error| Failure::new(error.exit(), &error, error.help()))?;
+    }
+    Ok(())
 }
 
 /// `rbuild tag`

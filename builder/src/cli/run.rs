@@ -11,7 +11,8 @@ use super::session::{Failure, Session};
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress};
 use crate::sandbox::{
-    self, Access, Entitlement, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec, Stdio,
+    self, Access, Entitlement, Limits, Mount, MountKind, Root, Sandbox, SandboxError, Source, Spec,
+    Stdio,
 };
 use crate::source::images::{Images, ImagesError};
 use crate::source::stored;
@@ -86,7 +87,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         let _ = out.write_all(bytes).and_then(|()| out.flush());
     };
     let ended = sandbox.run(&spec, &mut show, &session.cancel).map_err(not_started)?;
-    Ok(Exit::Step(match ended {
+    Ok(Exit::Step(match ended.exit {
         sandbox::Exit::Code(code) => u8::try_from(code).unwrap_or(NOT_RUN),
         sandbox::Exit::Signal(signal) => 128 + u8::try_from(signal).unwrap_or_default(),
     }))
@@ -105,6 +106,7 @@ impl Args {
             network: self.network.into(),
             security: Security::Confined,
             resources: Resources::default(),
+            limits: Limits::default(),
             extra_hosts: Vec::new(),
             mounts: self.volume.iter().map(|text| volume(text)).collect::<Result<_, _>>()?,
             stdio: self.stdio()?,

@@ -6,7 +6,7 @@ use rbuild_frontend::size;
 use rbuild_solver::op::{Network, Resources, Ulimit};
 
 use super::session::Failure;
-use crate::sandbox::{Entitlement, limit_names};
+use crate::sandbox::{Entitlement, Limits, limit_names};
 use crate::worker::mount::{AgentSource, Agents};
 use crate::worker::secrets::{SecretSource, Secrets};
 
@@ -28,7 +28,13 @@ pub struct StepArgs {
     /// A resource limit of steps, such as `nofile=1024:2048`; `-1` for none
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     ulimit: Vec<String>,
-    /// Not supported: steps have no control group of their own
+    /// How much memory the processes of a step together can use
+    #[arg(short, long, value_name = "BYTES")]
+    memory: Option<String>,
+    /// How many processors the processes of a step together can use, such as `1.5`
+    #[arg(long, value_name = "N")]
+    cpus: Option<String>,
+    /// Not supported: where a step's control group goes cannot be chosen
     #[arg(long, value_name = "PATH", hide = true)]
     cgroup_parent: Option<String>,
 }
@@ -73,23 +79,42 @@ impl StepArgs {
         Ok(allowed)
     }
 
+    /// What the processes of a step together can use of the machine.
+    pub fn limits(&self) -> Result<Limits, Failure> {
+        Ok(Limits {
+            memory: self.memory.as_deref().map(bytes).transpose()?,
+            cpus: self.cpus.as_deref().map(thousandths).transpose()?,
+        })
+    }
+
     /// What steps can use of the machine.
     pub fn resources(&self) -> Result<Resources, Failure> {
         if self.cgroup_parent.is_some() {
             return Err(Failure::usage_text(
-                "`--cgroup-parent` is not supported: steps have no control group of their own",
+                "`--cgroup-parent` is not supported: where a step's control group goes cannot be chosen",
                 "start rbuild itself in the group, such as with `systemd-run --slice`",
             ));
         }
-        let shm_size = self.shm_size.as_ref().map(|text| {
-            let size = size::parse(text).filter(|size| *size > 0);
-            size.ok_or_else(|| {
-                Failure::usage_text(&format!("`{text}` is not a size"), "write it as `128m`")
-            })
-        });
+        let shm_size = self.shm_size.as_deref().map(bytes);
         let ulimits = self.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?;
         Ok(Resources { shm_size: shm_size.transpose()?, ulimits })
     }
+}
+
+/// A size such as `128m`.
+pub fn bytes(text: &str) -> Result<u64, Failure> {
+    size::parse(text).filter(|size| *size > 0).ok_or_else(|| {
+        Failure::usage_text(&format!("`{text}` is not a size"), "write it as `128m`")
+    })
+}
+
+/// A number of processors, in thousandths.
+fn thousandths(text: &str) -> Result<u64, Failure> {
+    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number < 1e6);
+    number.map(|number| (number * 1000.0).ceil() as u64).ok_or_else(|| {
+        let message = format!("`{text}` is not a number of processors");
+        Failure::usage_text(&message, "write it as `--cpus 1.5`")
+    })
 }
 
 /// One secret. Without a source it is the variable of its name if there is one, else the file.

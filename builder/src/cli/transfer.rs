@@ -87,6 +87,7 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failure> {
     let image = stored::find(&session.store, &args.name).map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let phase = progress.phase(&format!("pushing {}", reference.canonical()));
+    images.before_sending(&image, &session.cancel).map_err(transfer_failure)?;
     let documents = Image::stored(&image)
         .documents(&session.store, Form::Gzip)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
@@ -114,9 +115,11 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
         None => Dest::Stdout,
     };
     let session = Session::open()?;
+    let images = Images::open(&session, &Progress::new(Mode::Quiet))?;
     let mut found = Vec::new();
     for text in &args.images {
         let image = stored::find(&session.store, text).map_err(failure)?;
+        images.complete(&image, text, &session.cancel).map_err(transfer_failure)?;
         let names = text.parse::<Reference>().into_iter();
         found.push((Image::stored(&image), names.collect::<Vec<_>>()));
     }

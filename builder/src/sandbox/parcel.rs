@@ -29,9 +29,11 @@ impl Parcel {
     pub fn pack(
         spec: &Spec,
         network: Option<OwnedFd>,
+        groups: Vec<OwnedFd>,
         privilege: Privilege,
     ) -> Result<Parcel, SandboxError> {
         let mut fds = Vec::new();
+        let groups = groups.into_iter().map(|group| keep(&mut fds, group)).collect();
         let network = match (spec.network, network) {
             (rbuild_solver::op::Network::None, _) => wire::Network::None,
             (_, Some(joined)) => wire::Network::Join { fd: keep(&mut fds, joined) },
@@ -56,6 +58,7 @@ impl Parcel {
             hosts: files::hosts(&spec.hostname, &spec.extra_hosts),
             resolv_conf: files::resolv_conf(network),
             mounts,
+            groups,
             stdio,
             privilege,
         };

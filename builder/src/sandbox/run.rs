@@ -9,10 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::error::{Failure, SandboxError};
-use super::spec::Exit;
 use super::target;
 use super::terminal::Outside;
-use super::wire::{self, Ask, Report, Stub};
+use super::wire::{self, Ask, Exited, Report, Stub};
 
 /// How often a cancelled build and a changed window are looked for: not noticeable to a person,
 /// nothing to a processor.
@@ -40,16 +39,16 @@ impl Step {
         mut self,
         output: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
-    ) -> Result<Exit, SandboxError> {
-        let exit = loop {
+    ) -> Result<Exited, SandboxError> {
+        let exited = loop {
             let ready = self.poll()?;
             if ready.output {
                 self.read_output(output);
             }
             if ready.report
-                && let Some(exit) = self.read_report()?
+                && let Some(exited) = self.read_report()?
             {
-                break exit;
+                break exited;
             }
             self.serve_terminal(ready.input);
             self.heed(cancel);
@@ -60,7 +59,7 @@ impl Step {
         match (self.failure, self.cancelled) {
             (_, true) => Err(SandboxError::Cancelled),
             (Some(failure), false) => Err(failure.into()),
-            (None, false) => Ok(exit),
+            (None, false) => Ok(exited),
         }
     }
 
@@ -104,7 +103,7 @@ impl Step {
         }
     }
 
-    fn read_report(&mut self) -> Result<Option<Exit>, SandboxError> {
+    fn read_report(&mut self) -> Result<Option<Exited>, SandboxError> {
         let (report, fds) = receive(&self.report)?;
         let first = fds.into_iter().next();
         match (report, first) {
@@ -114,9 +113,7 @@ impl Step {
                 self.output = Some(File::from(terminal));
             }
             (Report::Failed(failure), _) => self.failure = Some(failure),
-            (Report::Exited { code, signal }, _) => {
-                return Ok(Some(signal.map_or(Exit::Code(code), Exit::Signal)));
-            }
+            (Report::Exited(exited), _) => return Ok(Some(exited)),
             (Report::Stub(_) | Report::Terminal | Report::Network, _) => {}
         }
         Ok(None)

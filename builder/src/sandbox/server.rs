@@ -9,11 +9,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::Signal;
 
 use super::error::Failure;
 use super::sys::{self, Forked, Instruction, Namespaces};
-use super::wire::{self, Ask, Report};
+use super::wire::{self, Ask, Exited, Report};
 use super::{network, seccomp, step};
 
 /// A step that runs.
@@ -106,14 +106,9 @@ fn look_after(running: &mut Vec<Running>, events: &[Event]) {
 }
 
 fn finish(step: &Running) {
-    let status = rustix::io::retry_on_intr(|| {
-        rustix::process::waitid(WaitId::PidFd(step.pidfd.as_fd()), WaitIdOptions::EXITED)
-    });
-    let (code, signal) = match status {
-        Ok(Some(status)) => (status.exit_status().unwrap_or(0), status.terminating_signal()),
-        _ => (0, Some(Signal::KILL.as_raw())),
-    };
-    let _ = wire::report(&step.report, &Report::Exited { code, signal }, &[]);
+    let ended = rustix::io::retry_on_intr(|| sys::wait(step.pidfd.as_fd()));
+    let killed = Exited { code: 0, signal: Some(Signal::KILL.as_raw()), peak: None };
+    let _ = wire::report(&step.report, &Report::Exited(ended.unwrap_or(killed)), &[]);
 }
 
 fn end_all(running: Vec<Running>) {
@@ -134,7 +129,8 @@ fn start(mut fds: Vec<OwnedFd>, filter: &[Instruction]) -> Option<Running> {
         Ok(pidfd) => Some(Running { pidfd, report, killed: false }),
         Err(failure) => {
             let _ = wire::report(&report, &Report::Failed(failure), &[]);
-            let _ = wire::report(&report, &Report::Exited { code: 0, signal: None }, &[]);
+            let nothing = Exited { code: 0, signal: None, peak: None };
+            let _ = wire::report(&report, &Report::Exited(nothing), &[]);
             None
         }
     }

@@ -29,12 +29,30 @@ pub struct Spec {
     pub security: Security,
     /// What it can use of the machine.
     pub resources: Resources,
+    /// What all its processes together can use of it.
+    pub limits: Limits,
     /// Names that `/etc/hosts` adds: host name and address.
     pub extra_hosts: Vec<(String, String)>,
     /// Further trees and files, mounted in this order.
     pub mounts: Vec<Mount>,
     /// Where its input comes from and its output goes.
     pub stdio: Stdio,
+}
+
+/// What the processes of a step together can use of the machine. The result does not depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub cpus: Option<u64>,
+}
+
+impl Limits {
+    /// Whether there are any.
+    pub fn are_set(&self) -> bool {
+        self.memory.is_some() || self.cpus.is_some()
+    }
 }
 
 /// What a process gets only if the user allows it, whoever asks for it.
@@ -156,6 +174,26 @@ pub enum Stdio {
     Output,
     /// A terminal of its own: what is typed at this process's goes in, its output to the caller.
     Terminal,
+}
+
+/// How a process ended, and what it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// How.
+    pub exit: Exit,
+    /// What it used of memory.
+    pub memory: MemoryUse,
+}
+
+/// What a step used of memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// The most bytes at once: of all processes where they had a limit, else of the largest one.
+    pub peak: Option<u64>,
+    /// The bytes it was limited to.
+    pub limit: Option<u64>,
+    /// Whether the kernel ended a process because there was no more.
+    pub ran_out: bool,
 }
 
 /// How a process ended.

@@ -1,6 +1,7 @@
 //! The sandbox as the builder sees it: a server that is started with the first step, and what the
 //! steps of a build share.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Seek, copy};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,10 +18,11 @@ use rustix::net::Shutdown;
 
 use super::enter::Isolation;
 use super::error::{Failure, SandboxError};
+use super::group::Group;
 use super::parcel::Parcel;
 use super::run::Network;
 use super::server;
-use super::spec::{Entitlement, Exit, Spec};
+use super::spec::{End, Entitlement, Exit, MemoryUse, Spec};
 use super::sys::{self, Depth};
 use super::wire::{self, Privilege};
 
@@ -44,6 +46,7 @@ pub struct Sandbox {
     allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
     notices: Mutex<Vec<String>>,
+    said: Mutex<HashSet<String>>,
 }
 
 /// The networks that steps get by default.
@@ -65,29 +68,56 @@ impl Sandbox {
             allowed,
             networks: Mutex::new(Networks::Own(Vec::new())),
             notices: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
     /// Runs one process to its end and passes its output on as it comes. Nothing of it is left
     /// afterwards: a process that it started in the background ends with it.
     ///
-    /// An error says that the process could not be started; how it ended is no error.
+    /// An error says that the process could not be started; how it ended is no error. Limits that
+    /// cannot be set here are left out, with a notice.
     pub fn run(
         &self,
         spec: &Spec,
         output: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
-    ) -> Result<Exit, SandboxError> {
+    ) -> Result<End, SandboxError> {
         if let Some(missing) = spec.needs().into_iter().find(|it| !self.allowed.contains(it)) {
             return Err(SandboxError::NotAllowed(missing));
         }
         let server = self.server()?;
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
-        let parcel = Parcel::pack(spec, joined, self.privilege)?;
+        let group = self.group(spec);
+        let (group, doors) =
+            group.map_or((None, Vec::new()), |(group, doors)| (Some(group), doors));
+        let parcel = Parcel::pack(spec, joined, doors, self.privilege)?;
         let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);
-        result
+        let exited = result?;
+        let exit = exited.signal.map_or(Exit::Code(exited.code), Exit::Signal);
+        let limited = group.and_then(|group| group.memory_use());
+        let memory = limited.unwrap_or_else(|| {
+            let ran_out = looks_killed(exit) && server.machine_ran_out();
+            MemoryUse { peak: exited.peak, limit: None, ran_out }
+        });
+        Ok(End { exit, memory })
+    }
+
+    /// The control group of a step with limits, and its doors.
+    fn group(&self, spec: &Spec) -> Option<(Group, Vec<OwnedFd>)> {
+        if !spec.limits.are_set() {
+            return None;
+        }
+        let made = Group::new(&spec.limits).and_then(|group| Ok((group.doors()?, group)));
+        match made {
+            Ok((doors, group)) => Some((group, doors)),
+            Err(error) => {
+                self.notice(format!("steps run without `--memory` and `--cpus`: {error}"));
+                None
+            }
+        }
     }
 
     fn server(&self) -> Result<Arc<Server>, SandboxError> {
@@ -131,7 +161,15 @@ impl Sandbox {
         let mut networks = lock(&self.networks);
         if !matches!(*networks, Networks::Host) {
             *networks = Networks::Host;
-            lock(&self.notices).push(format!("steps use the host's network: {failure}"));
+            self.notice(format!("steps use the host's network: {failure}"));
+        }
+    }
+
+    /// Something that a user should know, once.
+    fn notice(&self, text: String) {
+        let mut said = lock(&self.said);
+        if said.insert(text.clone()) {
+            lock(&self.notices).push(text);
         }
     }
 
@@ -146,6 +184,8 @@ impl Sandbox {
 struct Server {
     control: OwnedFd,
     process: Child,
+    /// What the kernel's count of out-of-memory kills was when it was last looked at.
+    kills: Mutex<Option<u64>>,
 }
 
 impl Server {
@@ -165,7 +205,14 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| failed("start the sandbox server", error))?;
-        Ok(Server { control, process })
+        Ok(Server { control, process, kills: Mutex::new(oom_kills()) })
+    }
+
+    /// Whether the kernel has ended processes for lack of memory since this was last asked.
+    fn machine_ran_out(&self) -> bool {
+        let mut known = lock(&self.kills);
+        let now = oom_kills();
+        std::mem::replace(&mut *known, now) != now
     }
 }
 
@@ -175,6 +222,18 @@ impl Drop for Server {
         let _ = rustix::net::shutdown(&self.control, Shutdown::Both);
         let _ = self.process.wait();
     }
+}
+
+/// Whether a step ended as one does whose process was killed, or whose shell saw one killed.
+fn looks_killed(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal(9) | Exit::Code(137))
+}
+
+/// How many processes the kernel has ended because the machine had no memory left
+/// (`proc_vmstat(5)`). Other programs' processes count as well: it is a hint.
+fn oom_kills() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 /// A panic of another thread has not harmed what is behind these locks.

@@ -37,6 +37,7 @@ fn prepare(
     filter: &[Instruction],
 ) -> Result<Program, Failure> {
     start_clean()?;
+    enter_groups(request, fds)?;
     join_network(request, fds)?;
     rustix::system::sethostname(request.hostname.as_bytes()).doing(|| "set the host name")?;
     let stage = Stage::new(request)?;
@@ -60,6 +61,13 @@ fn start_clean() -> Result<(), Failure> {
     sys::reset_signals();
     // The standard streams are replaced; nothing else of the host lives past the program's start.
     sys::close_on_exec_from(3).doing(|| "mark the host's descriptors")
+}
+
+fn enter_groups(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {
+    for group in &request.groups {
+        rustix::io::write(fd_at(fds, *group)?, b"0").doing(|| "enter the step's control group")?;
+    }
+    Ok(())
 }
 
 fn join_network(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {

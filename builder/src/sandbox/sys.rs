@@ -6,9 +6,11 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
+
+use super::wire::Exited;
 
 /// Which of the two processes returned from [`clone_process`].
 pub enum Forked {
@@ -82,6 +84,33 @@ pub fn clone_process(namespaces: Namespaces) -> Result<Forked, Errno> {
     }
     // SAFETY: the kernel wrote a new descriptor there, which nobody else owns.
     Ok(Forked::Parent(unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// Waits for the end of a child and tells how it ended and what it used, those of its own children
+/// included that it waited for (`getrusage(2)`).
+pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exited, Errno> {
+    // SAFETY: both are plain structures of numbers, for which all zero is a value.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes to the two structures, which outlive the call, and reads nothing.
+    // By system call, because the C library's function has no place for the usage.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd.as_raw_fd(),
+            &raw mut info,
+            libc::WEXITED,
+            &raw mut usage,
+        )
+    })?;
+    // SAFETY: `waitid` fills the fields of a child's end.
+    let status = unsafe { info.si_status() };
+    let (code, signal) = match info.si_code {
+        libc::CLD_EXITED => (status, None),
+        _ => (0, Some(status)),
+    };
+    let peak = u64::try_from(usage.ru_maxrss).ok().map(|kibibytes| kibibytes << 10);
+    Ok(Exited { code, signal, peak })
 }
 
 /// Moves this process into new namespaces. Call it in a process with a single thread only.

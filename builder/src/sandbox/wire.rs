@@ -50,6 +50,8 @@ pub struct Request {
     pub hosts: Vec<u8>,
     pub resolv_conf: Vec<u8>,
     pub mounts: Vec<Mount>,
+    /// Where to write `0` to be in the step's control groups.
+    pub groups: Vec<usize>,
     pub stdio: Stdio,
     pub privilege: Privilege,
 }
@@ -121,7 +123,16 @@ pub enum Report {
     /// From the step or keeper, which ends then.
     Failed(Failure),
     /// From the server: nothing of the step is left.
-    Exited { code: i32, signal: Option<i32> },
+    Exited(Exited),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exited {
+    pub code: i32,
+    pub signal: Option<i32>,
+    /// The most bytes of memory that one of its processes had.
+    pub peak: Option<u64>,
 }
 
 /// A mount point that had to be made.

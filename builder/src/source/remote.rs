@@ -204,6 +204,7 @@ impl<'a> Remotes<'a> {
             parts: serde_json::Value::Array(Vec::new()),
             warnings: Vec::new(),
             took: started.elapsed(),
+            memory: None,
             created: SystemTime::now(),
         };
         // A store that cannot remember makes the next build slower, not this one wrong.

@@ -127,15 +127,8 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     let mut copied = Copied::default();
     let rules = Rules::new(copy, target.base(), &mut |line| copied.warnings.push(line))?;
     let dest = Destination::new(&copy.op.dest);
-    let mut run = Run {
-        rules,
-        dest,
-        target,
-        plan: Plan::default(),
-        sink,
-        single: Single::None,
-        copied,
-    };
+    let mut run =
+        Run { rules, dest, target, plan: Plan::default(), sink, single: Single::None, copied };
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
         match source {

@@ -10,7 +10,7 @@ use super::copy::CopyError;
 use super::mount::MountFailure;
 use super::secrets::SecretError;
 use crate::exit;
-use crate::sandbox::{Exit, SandboxError};
+use crate::sandbox::{Exit, MemoryUse, SandboxError};
 use crate::source::images::ImagesError;
 use crate::source::remote::RemoteError;
 
@@ -18,10 +18,12 @@ use crate::source::remote::RemoteError;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
     /// The process ran and did not end well.
-    #[error("{}", ended(*exit))]
+    #[error("{}", ended(*exit, memory))]
     Exited {
         /// How it ended.
         exit: Exit,
+        /// What it used of memory.
+        memory: MemoryUse,
         /// Where its whole output is.
         log: Option<PathBuf>,
         /// The end of its output.
@@ -74,12 +76,26 @@ pub enum WorkError {
     Claim(#[from] ClaimError),
 }
 
-fn ended(exit: Exit) -> String {
+fn ended(exit: Exit, memory: &MemoryUse) -> String {
     match exit {
+        _ if memory.ran_out => format!("ran out of memory{}", reached(memory)),
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(9) => "was killed (signal 9, SIGKILL)".to_owned(),
         Exit::Signal(11) => "crashed (signal 11, SIGSEGV)".to_owned(),
         Exit::Signal(signal) => format!("was ended by signal {signal}"),
+    }
+}
+
+/// How far it came: ` at 512.0 MiB, the limit that --memory sets`.
+fn reached(memory: &MemoryUse) -> String {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    match (memory.limit, memory.peak) {
+        (Some(limit), Some(peak)) => {
+            format!(": it reached {} of the {} of `--memory`", mebibytes(peak), mebibytes(limit))
+        }
+        (Some(limit), None) => format!(": it had the {} of `--memory`", mebibytes(limit)),
+        (None, Some(peak)) => format!(": its largest process reached {}", mebibytes(peak)),
+        (None, None) => String::new(),
     }
 }
 
@@ -105,6 +121,14 @@ impl WorkError {
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
+            WorkError::Exited {
+                memory: MemoryUse { ran_out: true, limit: Some(_), .. }, ..
+            } => Some("give steps more with a larger `--memory`".to_owned()),
+            WorkError::Exited { memory: MemoryUse { ran_out: true, .. }, .. } => Some(
+                "the machine had none left: let fewer steps run at once (`-j`), or give each less \
+                 to do at once"
+                    .to_owned(),
+            ),
             WorkError::Exited { exit: Exit::Code(127), .. } => {
                 Some("127 is the shell's code for a command that is not in the image".to_owned())
             }

@@ -1,19 +1,19 @@
 //! RUN: a process on a root file system, and what it leaves behind as a layer.
 
-use rbuild_cache::Snapshot;
 use rbuild_solver::event::Event;
 use rbuild_solver::op::ExecOp;
+use rbuild_solver::worker::Made;
 
 use super::mount::{self, Prepared};
-use super::{BuildWorker, Inputs, WorkError};
-use crate::sandbox::{Exit, Root, Spec, Stdio};
+use super::{BuildWorker, Inputs, Output, WorkError};
+use crate::sandbox::{End, Exit, Root, Spec, Stdio};
 
 /// Runs the process; what it wrote becomes the top layer.
 pub fn run(
     worker: &BuildWorker<'_>,
     op: &ExecOp,
     inputs: &Inputs<'_, '_>,
-) -> Result<Snapshot, WorkError> {
+) -> Result<Made<Output>, WorkError> {
     let job = inputs.job;
     let base = inputs.base(op.root);
     let active = worker.store.layers().activate(&base)?;
@@ -29,15 +29,18 @@ pub fn run(
     };
     let prepared = mount::prepare(worker, op, inputs)?;
     let spec = spec(worker, op, root, &prepared);
-    let exit = worker.sandbox.run(&spec, &mut output, job.cancel)?;
+    let End { exit, memory } = worker.sandbox.run(&spec, &mut output, job.cancel)?;
     drop((spec, prepared));
     let (log, tail) = log.finish();
     for text in worker.sandbox.notices() {
         (job.events)(Event::Notice { vertex: Some(job.id), text });
     }
     match exit {
-        Exit::Code(0) => Ok(base.with(worker.store.layers().commit(active)?)),
-        _ => Err(WorkError::Exited { exit, log, tail }),
+        Exit::Code(0) => {
+            let snapshot = base.with(worker.store.layers().commit(active)?);
+            Ok(Made { output: Output::Snapshot(snapshot), memory: memory.peak })
+        }
+        _ => Err(WorkError::Exited { exit, memory, log, tail }),
     }
 }
 
@@ -53,6 +56,7 @@ fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root, prepared: &Prepared) 
         network: op.network,
         security: op.security,
         resources: op.resources.clone(),
+        limits: worker.limits,
         extra_hosts: hosts.map(|(name, address)| (name.clone(), address.to_string())).collect(),
         mounts: prepared.mounts.clone(),
         stdio: Stdio::Piped,

@@ -97,9 +97,7 @@ fn make(
 
 /// Names are looked up in the image; the links of an archive may lead to its files.
 fn reads(op: &CopyOp) -> Reads {
-    let unpacks = |source: &CopySource| {
-        matches!(source, CopySource::Input { unpack, .. } if *unpack != Unpack::No)
-    };
+    let unpacks = |source: &CopySource| matches!(source, CopySource::Input { unpack, .. } if *unpack != Unpack::No);
     match op.chown.as_deref().is_none_or(is_number) && !op.sources.iter().any(unpacks) {
         true => Reads::Destination,
         false => Reads::Files,

@@ -42,7 +42,10 @@ impl Db {
     }
 
     /// The blob that a layer of this diffID comes as, and its length.
-    pub(crate) fn blob_as_pulled(&self, diff_id: &Digest) -> Result<Option<(Digest, u64)>, DbError> {
+    pub(crate) fn blob_as_pulled(
+        &self,
+        diff_id: &Digest,
+    ) -> Result<Option<(Digest, u64)>, DbError> {
         self.compressed(diff_id, AS_PULLED)
     }
 

@@ -62,6 +62,7 @@ CREATE TABLE records (
     parts   TEXT NOT NULL,         -- JSON, the solver's business
     warnings TEXT NOT NULL,        -- JSON, lines for the user
     took    INTEGER NOT NULL,      -- microseconds
+    memory  INTEGER,               -- the most bytes it used at once, if known
     created INTEGER NOT NULL,
     used    INTEGER NOT NULL
 ) STRICT;

@@ -42,11 +42,7 @@ pub struct Guess {
 impl Layers {
     /// The layer with this diffID, whose bytes can be had as a blob of that digest and length; it
     /// need not be here. It is identified by its diffID, also where its content is asked for.
-    pub fn announce(
-        &self,
-        diff_id: &Digest,
-        blob: (&Digest, u64),
-    ) -> Result<LayerId, DbError> {
+    pub fn announce(&self, diff_id: &Digest, blob: (&Digest, u64)) -> Result<LayerId, DbError> {
         let db = &self.inner.root.db;
         let known = self.by_diff_id(diff_id);
         if let Some(layer) = known

@@ -79,8 +79,7 @@ impl Root {
             return true;
         }
         let Some(Some(row)) = self.or_warn(self.db.layer(id)) else { return false };
-        let there =
-            row.form == Form::Remote || self.layer(id).is_dir() && self.is_complete(&row);
+        let there = row.form == Form::Remote || self.layer(id).is_dir() && self.is_complete(&row);
         let mut known = guard(&self.known);
         if there {
             known.present.insert(*id);

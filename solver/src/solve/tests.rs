@@ -1,14 +1,16 @@
 //! The scheduler with a worker that only counts: what ran, how often, and beside what.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex};
 
 use rbuild_cache::tree::PathSelector;
 
 use super::*;
 use crate::graph::{Edge, Origin};
-use crate::key::{Key, OpDigest, Part};
+use crate::key::{Key, OpDigest};
 use crate::op::{self, ContextOp, ExecOp, Network, Op, Platform, Security};
+use crate::worker::{LastRun, Made};
 
 /// What the store would hold, and everything that was asked.
 #[derive(Default)]
@@ -16,7 +18,11 @@ struct Fake {
     records: Mutex<HashMap<Key, String>>,
     by_op: Mutex<HashMap<[u8; 32], Vec<Candidate<String>>>>,
     warnings: Mutex<HashMap<Key, Vec<String>>>,
-    parts: Mutex<HashMap<String, Vec<Part>>>,
+    runs: Mutex<HashMap<String, LastRun>>,
+    /// What commands are told to have cost.
+    costs: HashMap<String, Cost>,
+    /// Whether the machine has no memory left. It is asked only while something runs.
+    short: bool,
     contexts: HashMap<String, String>,
     /// Commands whose result does not depend on their input.
     steady: HashSet<String>,
@@ -58,8 +64,8 @@ impl Worker for Fake {
         self.by_op.lock().unwrap().get(op.as_bytes()).cloned().unwrap_or_default()
     }
 
-    fn last_parts(&self, slot: &str) -> Option<Vec<Part>> {
-        self.parts.lock().unwrap().get(slot).cloned()
+    fn last_run(&self, slot: &str) -> Option<LastRun> {
+        self.runs.lock().unwrap().get(slot).cloned()
     }
 
     fn changed_files(&self, _: &Vertex, _: usize) -> Option<String> {
@@ -74,7 +80,11 @@ impl Worker for Fake {
         Ok(())
     }
 
-    fn run(&self, job: &Job<'_, String>) -> Result<String, String> {
+    fn is_short_of_memory(&self) -> bool {
+        self.short
+    }
+
+    fn run(&self, job: &Job<'_, String>) -> Result<Made<String>, String> {
         let Op::Exec(exec) = &job.vertex.op else { return Err("no exec".into()) };
         let command = exec.args.join(" ");
         if command.starts_with("doubtful") {
@@ -86,8 +96,8 @@ impl Worker for Fake {
         }
         match () {
             () if self.failing.contains(&command) => Err(format!("{command} failed")),
-            () if self.steady.contains(&command) => Ok(format!("result of {command}")),
-            () => Ok(format!("{command}({})", job.inputs.join(","))),
+            () if self.steady.contains(&command) => Ok(Made::new(format!("result of {command}"))),
+            () => Ok(Made::new(format!("{command}({})", job.inputs.join(",")))),
         }
     }
 
@@ -98,11 +108,13 @@ impl Worker for Fake {
         let inputs = outputs.zip(selectors).map(|(o, s)| RecordedInput::Output(o, s)).collect();
         let warnings = entry.warnings.to_vec();
         self.warnings.lock().unwrap().insert(*entry.key, warnings.clone());
-        let candidate = Candidate { output: entry.output.clone(), inputs, warnings };
+        let output = entry.output.clone();
+        let candidate = Candidate { output, cost: entry.cost, inputs, warnings };
         let mut by_op = self.by_op.lock().unwrap();
         by_op.entry(*entry.op.as_bytes()).or_default().insert(0, candidate);
         let slot = entry.vertex.origin.slot.clone();
-        self.parts.lock().unwrap().insert(slot, entry.parts.to_vec());
+        let cost = self.costs.get(&slot).copied().unwrap_or(entry.cost);
+        self.runs.lock().unwrap().insert(slot, LastRun { parts: entry.parts.to_vec(), cost });
     }
 }
 
@@ -287,9 +299,71 @@ fn no_more_run_at_once_than_allowed() {
         Event::Done { .. } => *running.lock().unwrap() -= 1,
         _ => {}
     };
-    let limits = Limits { jobs: NonZeroUsize::new(2) };
+    let limits = Limits { jobs: NonZeroUsize::new(2), memory: None };
     Fake::default().build_with(&graph, &[target], limits, &watch).unwrap();
     assert!(*most.lock().unwrap() <= 2);
+}
+
+/// The order in which commands start, one at a time, when they are built for the second time.
+fn order_of_rebuild(fake: &Fake, graph: &Graph, target: VertexId) -> Vec<String> {
+    let limits = Limits { jobs: NonZeroUsize::new(1), memory: None };
+    fake.build_with(graph, &[target], limits, &|_| {}).unwrap();
+    fake.records.lock().unwrap().clear();
+    fake.by_op.lock().unwrap().clear();
+    fake.ran.lock().unwrap().clear();
+    fake.build_with(graph, &[target], limits, &|_| {}).unwrap();
+    std::mem::take(&mut *fake.ran.lock().unwrap())
+}
+
+#[test]
+fn the_longest_chain_by_the_last_build_starts_first() {
+    let mut graph = Graph::new();
+    let quick = exec(&mut graph, "quick", &[]);
+    let slow = exec(&mut graph, "slow", &[]);
+    let first = exec(&mut graph, "first of two", &[]);
+    let second = exec(&mut graph, "second of two", &[first]);
+    let target = exec(&mut graph, "join", &[quick, slow, second]);
+    let cost = |seconds| Cost { took: Duration::from_secs(seconds), memory: None };
+    let costs = [("quick", 1), ("slow", 5), ("first of two", 3), ("second of two", 3), ("join", 1)];
+    let costs = costs.map(|(name, seconds)| (name.to_owned(), cost(seconds)));
+    let fake = Fake { costs: HashMap::from(costs), ..Fake::default() };
+    let order = order_of_rebuild(&fake, &graph, target);
+    assert_eq!(order, ["first of two", "slow", "second of two", "quick", "join"]);
+}
+
+#[test]
+fn a_machine_that_is_short_of_memory_runs_one_step_at_a_time() {
+    let mut graph = Graph::new();
+    let branches: Vec<_> = (0..4).map(|i| exec(&mut graph, &format!("x{i}"), &[])).collect();
+    let target = exec(&mut graph, "join", &branches);
+    let running = Mutex::new(Vec::new());
+    let watch = |event| match event {
+        Event::Started { vertex, .. } => {
+            let mut running = running.lock().unwrap();
+            assert_eq!(*running, [], "{vertex:?} starts beside another one");
+            running.push(vertex);
+        }
+        Event::Done { .. } => running.lock().unwrap().clear(),
+        _ => {}
+    };
+    let fake = Fake { short: true, ..Fake::default() };
+    fake.build_with(&graph, &[target], Limits::default(), &watch).unwrap();
+    assert_eq!(fake.ran(), ["join", "x0", "x1", "x2", "x3"]);
+}
+
+#[test]
+fn a_result_found_by_content_keeps_what_it_cost() {
+    let mut graph = Graph::new();
+    let files = context(&mut graph, "context");
+    let generate = add_exec(&mut graph, "generate", vec![paths(files, ".")], false);
+    let target = exec(&mut graph, "compile", &[generate]);
+    let mut fake = Fake::with_context("context", "v1");
+    fake.steady.insert("generate".into());
+    fake.build(&graph, target).unwrap();
+    let cost = fake.runs.lock().unwrap()["compile"].cost;
+    fake.contexts.insert("context".into(), "v2".into());
+    fake.build(&graph, target).unwrap();
+    assert_eq!(fake.runs.lock().unwrap()["compile"].cost, cost);
 }
 
 #[test]
@@ -300,7 +374,7 @@ fn the_first_failure_is_the_error_and_stops_new_starts() {
     let other = exec(&mut graph, "other", &[]);
     let target = exec(&mut graph, "join", &[after, other]);
     let fake = Fake { failing: HashSet::from(["bad".into()]), ..Fake::default() };
-    let limits = Limits { jobs: NonZeroUsize::new(1) };
+    let limits = Limits { jobs: NonZeroUsize::new(1), memory: None };
     let result = fake.build_with(&graph, &[target], limits, &|_| {});
     let Err(SolveError::Step { vertex, error }) = result else { panic!("{result:?}") };
     assert_eq!((vertex, error.as_str()), (bad, "bad failed"));

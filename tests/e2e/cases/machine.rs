@@ -8,7 +8,7 @@ use std::process::Command;
 use e2e::system::tool;
 use e2e::{Context, Started, User, World, for_each_user};
 
-for_each_user! { a_full_disk }
+for_each_user! { a_full_disk, a_step_with_too_little_memory, limits_keep_the_cache }
 
 /// The store is on a disk of 64 MB, in mounts that only this script sees; the user's ids are its
 /// first two arguments.
@@ -40,6 +40,32 @@ fn a_full_disk(world: &World) {
     assert!(!after.starts_with('0'), "{}", run.shown());
     assert!(full.contains("Dockerfile:4") || full.contains("o space left"), "{}", run.shown());
     assert!(after.contains("CACHED"), "what was made before is used: {}", run.shown());
+}
+
+fn a_step_with_too_little_memory(world: &World) {
+    let script = "RUN head -c 100000000 /dev/zero | tr '\\0' a | sort >/dev/null";
+    let dockerfile = format!("FROM busybox\n{script}\n");
+    let context = Context::new(world, "context", &[("Dockerfile", &dockerfile)]);
+    let run = world.build(&["--memory", "32m", "--cpus", "1.5", context.arg()]);
+    if run.stderr.contains("steps run without `--memory` and `--cpus`: cannot ") {
+        // Who may make no control groups is told so, and builds without.
+        assert!(world.user().uid != 0, "root makes control groups: {}", run.shown());
+        run.ok();
+    } else {
+        let words = ["ran out of memory: it reached 3", " MiB of the 32.0 MiB of `--memory`"];
+        run.ended(1).says(&words).says(&["Dockerfile:2", "larger `--memory`"]);
+    }
+}
+
+/// What a step may use does not change what comes out of it.
+fn limits_keep_the_cache(world: &World) {
+    let dockerfile = "FROM busybox\nRUN echo made >/made\n";
+    let context = Context::new(world, "context", &[("Dockerfile", dockerfile)]);
+    world.build(&[context.arg()]).ok();
+    let flags = ["--memory", "1g", "--cpus", "2", "--max-memory", "2g", "-j", "1"];
+    world.build(&[&flags[..], &[context.arg()]].concat()).ok().says(&["CACHED"]);
+    world.build(&["--memory", "much", context.arg()]).ended(2).says(&["`much` is not a size"]);
+    world.build(&["--cpus", "0", context.arg()]).ended(2).says(&["not a number of processors"]);
 }
 
 /// A program started before its namespace knows root has no rights, so the rest is another.

@@ -21,6 +21,7 @@ fn request(lab: &Lab) -> Request {
         hosts: Vec::new(),
         resolv_conf: Vec::new(),
         mounts: Vec::new(),
+        groups: Vec::new(),
         stdio: Stdio::Piped { output: 0 },
         privilege,
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use rbuild_solver::worker::Cancel;
 
-use super::super::{Access, Exit, SandboxError};
+use super::super::{Access, Exit, Limits, SandboxError};
 use super::lab;
 
 /// Makes a named pipe on the host.
@@ -25,6 +25,36 @@ isolated! {
         spec.mounts = vec![lab.bind("host", "/h", Access::ReadWrite)];
         assert_eq!(lab.try_run(&spec).unwrap().0, Exit::Code(3));
         assert!(processes(&sleep).is_empty());
+    }
+
+    fn what_the_largest_process_used_is_known(lab) {
+        // 64 MiB of zeros in one line, kept by `sort`.
+        let (end, _) = lab.try_run_whole(&lab.spec("head -c 67108864 /dev/zero | tr '\\0' a | sort | wc -c")).unwrap();
+        assert_eq!(end.exit, Exit::Code(0));
+        let peak = end.memory.peak.unwrap();
+        assert!((64 << 20..1 << 30).contains(&peak), "{peak}");
+        let (small, _) = lab.try_run_whole(&lab.spec("true")).unwrap();
+        assert!(small.memory.peak.unwrap() < 64 << 20);
+    }
+
+    fn a_step_over_its_memory_is_ended_and_that_is_known(lab) {
+        let mut spec = lab.spec("head -c 100663296 /dev/zero | tr '\\0' a | sort | wc -c");
+        spec.limits = Limits { memory: Some(32 << 20), cpus: Some(1500) };
+        let (end, output) = lab.try_run_whole(&spec).unwrap();
+        let notices = lab.sandbox.notices();
+        match notices.as_slice() {
+            [] => {
+                assert_eq!((end.memory.limit, end.memory.ran_out), (Some(32 << 20), true));
+                assert!(end.memory.peak.unwrap() <= 32 << 20);
+            }
+            // Not everybody may make control groups: then the step has none, and that is said.
+            [notice] => {
+                let start = "steps run without `--memory` and `--cpus`: cannot ";
+                assert!(notice.starts_with(start), "{notice}");
+                assert_eq!(output, "100663297\n");
+            }
+            more => panic!("{more:?}"),
+        }
     }
 
     fn cancelling_kills_everything(lab) {

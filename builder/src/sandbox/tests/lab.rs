@@ -184,6 +184,7 @@ impl Lab {
             network: Network::None,
             security: Security::Confined,
             resources: Resources::default(),
+            limits: Limits::default(),
             extra_hosts: Vec::new(),
             mounts: Vec::new(),
             stdio: Stdio::Piped,
@@ -207,6 +208,12 @@ impl Lab {
 
     /// Runs it with an empty upper directory.
     pub fn try_run(&self, spec: &Spec) -> Result<(Exit, String), SandboxError> {
+        let (end, output) = self.try_run_whole(spec)?;
+        Ok((end.exit, output))
+    }
+
+    /// The same, with what it used.
+    pub fn try_run_whole(&self, spec: &Spec) -> Result<(End, String), SandboxError> {
         if let Root::Overlay { upper, work, .. } = &spec.root {
             for folder in [upper, work] {
                 let _ = std::fs::remove_dir_all(folder);
@@ -214,9 +221,9 @@ impl Lab {
             }
         }
         let mut output = Vec::new();
-        let exit =
+        let end =
             self.sandbox.run(spec, &mut |bytes| output.extend_from_slice(bytes), &Cancel::new())?;
-        Ok((exit, String::from_utf8_lossy(&output).into_owned()))
+        Ok((end, String::from_utf8_lossy(&output).into_owned()))
     }
 
     /// What a step prints that must succeed.

@@ -12,6 +12,7 @@ use super::{Images, ImagesError, Tell};
 use crate::registry::document::Manifest;
 use crate::registry::reference::{Reference, Repository};
 use crate::source::image::{Base, ImageError};
+use crate::source::stored::StoredImage;
 
 /// Shown where it is not known what a layer belongs to.
 const NAMELESS: &str = "localhost/image-without-name";
@@ -38,6 +39,33 @@ impl Images {
     ) -> Result<(), ImagesError> {
         let guesses = self.store.layers().guesses_of(diff_ids).map_err(ImageError::from)?;
         self.check_all(&guesses, tell, cancel)
+    }
+
+    /// Makes blobs of all layers that an image of the store names.
+    pub fn complete(
+        &self,
+        image: &StoredImage,
+        name: &str,
+        cancel: &Cancel,
+    ) -> Result<(), ImagesError> {
+        let lacks = |layer: &&Descriptor| !self.store.blobs().contains(&layer.digest);
+        if image.layers.iter().any(|layer| lacks(&layer)) {
+            self.stored_layers(image, name, cancel)?;
+        }
+        for layer in image.layers.iter().filter(lacks) {
+            self.store.layers().restore(&layer.digest)?;
+        }
+        Ok(())
+    }
+
+    /// Checks what was guessed about an image of the store. Blobs that are not here are passed on
+    /// from where they are; a layer that has to be compressed is fetched.
+    pub fn before_sending(&self, image: &StoredImage, cancel: &Cancel) -> Result<(), ImagesError> {
+        self.check(&image.config.rootfs.diff_ids, &|_, _, _| {}, cancel)?;
+        let plain = |digest: &&Digest| image.layers.iter().any(|layer| layer.digest == **digest);
+        let plain = image.config.rootfs.diff_ids.iter().filter(plain);
+        let layers = plain.filter_map(|diff_id| self.store.layers().by_diff_id(diff_id)).collect();
+        self.fetch_missing(&Snapshot { layers }, &|_, _, _| {}, cancel)
     }
 
     fn check_all(

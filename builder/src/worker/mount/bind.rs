@@ -106,6 +106,7 @@ fn context(
         parts: serde_json::Value::Null,
         warnings: Vec::new(),
         took: start.elapsed(),
+        memory: None,
         created: SystemTime::now(),
     };
     if let Err(error) = worker.store.records().put(&record) {
