@@ -29,6 +29,8 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
   cargo test --workspace --locked --no-fail-fast --lib --bins --tests
 fi
+say "fuzz targets"
+scripts/fuzz.sh 30
 say "benchmarks: whether they run, not how fast"
 cargo test -p benches --locked --bench micro
 scratch=$(mktemp -d /var/tmp/rbuild-bench.XXXXXX)

@@ -4,10 +4,10 @@ use criterion::{Criterion, Throughput};
 use rbuild_cache::ContentDigest;
 use rbuild_cache::tree::Selector;
 use rbuild_solver::graph::{Edge, Graph, Origin, Vertex, VertexId};
-use rbuild_solver::key::{Key, OpDigest, Part};
+use rbuild_solver::key::{Key, OpDigest};
 use rbuild_solver::op::{ContextOp, MakeDirOp, Op};
 use rbuild_solver::plan::{Decision, Plan};
-use rbuild_solver::worker::{Cancel, Candidate, Job, Save, Worker};
+use rbuild_solver::worker::{Cancel, Candidate, Job, LastRun, Made, Save, Worker};
 
 const VERTICES: usize = 1_000;
 
@@ -57,16 +57,20 @@ impl Worker for Warm {
         Err(())
     }
 
-    fn look_up(&self, _: &Vertex, _: &Key) -> Option<()> {
+    fn look_up(&self, _: VertexId, _: &Vertex, _: &Key) -> Option<()> {
         Some(())
     }
 
-    fn candidates(&self, _: &OpDigest) -> Vec<Candidate<()>> {
+    fn candidates(&self, _: VertexId, _: &OpDigest) -> Vec<Candidate<()>> {
         Vec::new()
     }
 
-    fn last_parts(&self, _: &str) -> Option<Vec<Part>> {
+    fn last_run(&self, _: &str) -> Option<LastRun> {
         None
+    }
+
+    fn is_short_of_memory(&self) -> bool {
+        false
     }
 
     fn warnings(&self, _: &Key) -> Vec<String> {
@@ -81,7 +85,7 @@ impl Worker for Warm {
         Err(())
     }
 
-    fn run(&self, _: &Job<'_, ()>) -> Result<(), ()> {
+    fn run(&self, _: &Job<'_, ()>) -> Result<Made<()>, ()> {
         Err(())
     }
 

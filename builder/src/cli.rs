@@ -4,6 +4,7 @@
 mod build;
 mod call;
 mod context;
+mod doctor;
 mod help;
 mod images;
 mod prune;
@@ -13,6 +14,7 @@ mod session;
 mod steps;
 mod table;
 mod transfer;
+mod verify;
 
 pub use build::host_platform;
 pub use session::{Failure, Session, causes};
@@ -72,6 +74,10 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Show what takes room in the store
     Du(prune::DuArgs),
+    /// Try what builds need of this machine, and say what is missing
+    Doctor(doctor::Args),
+    /// Check that the store holds, byte for byte, what it promises
+    Verify(verify::Args),
     /// Print the version
     Version,
 }
@@ -113,6 +119,8 @@ fn dispatch(command: Command) -> Result<Exit, session::Failure> {
         Command::Context(args) => context::main(args),
         Command::Prune(args) => prune::prune(&args),
         Command::Du(args) => prune::du(&args),
+        Command::Doctor(args) => Ok(doctor::main(&args)),
+        Command::Verify(args) => verify::main(&args),
         Command::Version => help::version(),
     }
 }

@@ -4,6 +4,7 @@
 
 mod build;
 mod cli;
+mod doctor;
 mod exit;
 mod export;
 mod machine;

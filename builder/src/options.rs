@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use rbuild_frontend::Options as FrontendOptions;
+use rbuild_frontend::reference::Reference;
 
 use crate::progress::Mode;
-use crate::registry::reference::Reference;
 use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
 use crate::worker::mount::Agents;

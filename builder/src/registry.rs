@@ -2,28 +2,25 @@
 //!
 //! Resolving, fetching and pushing, with what a build needs on bad days: mirrors that may fail,
 //! retries that end, logins that expire half-way. Nothing here knows the store: documents and
-//! blobs come and go as bytes, and `source::image` joins the two.
+//! blobs come and go as bytes, and `source::image` joins the two. What a reference or a document
+//! says is read by the frontend.
 //!
 //! | module | what |
 //! |---|---|
-//! | `reference` | names, as Docker reads them |
 //! | `config` | `registries.toml`: mirrors, plain http, certificates |
 //! | `credential`, `login` | auth files and helpers: reading, writing |
 //! | `auth` | challenges and tokens |
 //! | `tls`, `transport`, `watch`, `retry` | one request: connection, login, errors, trying again |
-//! | `document`, `platform`, `resolve` | from a reference to a manifest and a config |
+//! | `resolve` | from a reference to a manifest and a config |
 //! | `blob`, `push` | bytes in, bytes out |
 //! | `error` | what can go wrong, and what to do about it |
 
 pub mod blob;
 pub mod config;
 pub mod credential;
-pub mod document;
 pub mod error;
 pub mod login;
-pub mod platform;
 pub mod push;
-pub mod reference;
 pub mod resolve;
 pub mod retry;
 pub mod tls;
@@ -37,7 +34,6 @@ use std::sync::Arc;
 
 use config::Registries;
 use credential::Credentials;
-pub use reference::Reference;
 use retry::Patience;
 use transport::{Notify, Transport};
 

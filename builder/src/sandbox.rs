@@ -57,6 +57,7 @@ mod limits;
 mod mounts;
 mod network;
 mod parcel;
+pub mod probe;
 mod root;
 mod run;
 mod seccomp;
@@ -70,8 +71,8 @@ mod terminal;
 mod user;
 mod wire;
 
-pub use enter::{Isolation, enter};
-pub use error::SandboxError;
+pub use enter::{EnterError, Isolation, enter};
+pub use error::{Part, SandboxError};
 pub use limits::names as limit_names;
 pub use spec::{
     Access, End, Entitlement, Exit, Limits, MemoryUse, Mount, MountKind, Root, Source, Spec, Stdio,

@@ -1,6 +1,5 @@
 //! Where a build's input comes from: the build context, and images.
 
-pub mod archive;
 pub mod context;
 pub mod git;
 pub mod http;
@@ -10,5 +9,4 @@ pub mod layout;
 pub mod limits;
 pub mod load;
 pub mod remote;
-pub mod sniff;
 pub mod stored;

@@ -44,7 +44,6 @@ mod lazy;
 mod marks;
 mod mount;
 mod pipe;
-mod reader;
 mod source;
 pub(crate) mod tree;
 mod unpack;
@@ -59,7 +58,6 @@ pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
 pub use export::Archive;
 pub use lazy::{Guess, Missing};
 pub use mount::View;
-pub use unpack::BadMember;
 pub use writer::{Extent, LayerWriter};
 
 /// A committed file tree: layers laid over each other. Empty is `scratch`.
@@ -114,6 +112,11 @@ impl Layers {
             Ok(()) => Form::Erofs,
             Err(_) => Form::Directory,
         })
+    }
+
+    /// Why new layers are directories; none where they are tars with an index.
+    pub fn why_directories(&self) -> Option<WriteError> {
+        self.try_indexed().err()
     }
 
     /// Writes and mounts an empty layer; where is nobody's business.

@@ -1,6 +1,7 @@
 //! rbuild's store: bytes on disk, and nothing about graphs or Dockerfiles.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod blob;
 mod check;
 mod db;

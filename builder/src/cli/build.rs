@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use rbuild_frontend::Options as FrontendOptions;
+use rbuild_frontend::reference::Reference;
 use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
@@ -16,7 +17,6 @@ use crate::cli::steps::{self, StepArgs};
 use crate::exit::Exit;
 use crate::options::{BuildOptions, NamedContexts, Output, Pull};
 use crate::progress::{Mode, Progress};
-use crate::registry::reference::Reference;
 
 /// The host name that steps see, the one that BuildKit gives them.
 const HOSTNAME: &str = "buildkitsandbox";

@@ -1,6 +1,7 @@
 //! `rbuild images`, `tag`, `rmi`, `inspect`, `history`: what is in the store.
 
 use jiff::{SpanRound, Timestamp, Unit};
+use rbuild_frontend::reference::Reference;
 use serde_json::{Value, json};
 
 use super::help::print;
@@ -8,7 +9,6 @@ use super::session::{Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress, size};
-use crate::registry::reference::Reference;
 use crate::source::images::Images;
 use crate::source::stored::{self, StoredImage};
 

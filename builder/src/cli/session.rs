@@ -38,7 +38,9 @@ impl Session {
         let isolation = sandbox::enter().map_err(|error| {
             Failure::new(Exit::Machine, &error, error.help().map(str::to_owned))
         })?;
-        let store = Store::open(&store_root(&isolation)?)
+        let root = store_root(&isolation)
+            .ok_or_else(|| Failure::usage_text(NO_ROOT, "set RBUILD_ROOT to a folder of yours"))?;
+        let store = Store::open(&root)
             .map_err(|error| Failure::new(Exit::Machine, &error, store_help(&error)))?;
         let runtime = runtime()?;
         let cancel = Cancel::new();
@@ -61,22 +63,23 @@ pub fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Machine, &error, None))
 }
 
+/// What there is to say where [`store_root`] has no answer.
+pub const NO_ROOT: &str =
+    "it cannot be told where the store is: neither RBUILD_ROOT nor HOME is set";
+
 /// Where the store is: `RBUILD_ROOT`, `/var/lib/rbuild` for root, the XDG data folder for others
 /// (XDG Base Directory Specification, `XDG_DATA_HOME`).
-fn store_root(isolation: &Isolation) -> Result<PathBuf, Failure> {
+pub fn store_root(isolation: &Isolation) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = || match (set("XDG_DATA_HOME"), set("HOME")) {
+        (Some(data), _) => Some(PathBuf::from(data).join("rbuild")),
+        (None, Some(home)) => Some(PathBuf::from(home).join(".local/share/rbuild")),
+        (None, None) => None,
+    };
     match (set("RBUILD_ROOT"), isolation.rootless) {
-        (Some(root), _) => return Ok(PathBuf::from(root)),
-        (None, false) => return Ok(PathBuf::from("/var/lib/rbuild")),
-        (None, true) => {}
-    }
-    match (set("XDG_DATA_HOME"), set("HOME")) {
-        (Some(data), _) => Ok(PathBuf::from(data).join("rbuild")),
-        (None, Some(home)) => Ok(PathBuf::from(home).join(".local/share/rbuild")),
-        (None, None) => Err(Failure::usage_text(
-            "it cannot be told where the store is: neither RBUILD_ROOT nor HOME is set",
-            "set RBUILD_ROOT to a folder of yours",
-        )),
+        (Some(root), _) => Some(PathBuf::from(root)),
+        (None, false) => Some(PathBuf::from("/var/lib/rbuild")),
+        (None, true) => data(),
     }
 }
 

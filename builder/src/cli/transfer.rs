@@ -1,5 +1,6 @@
 //! `rbuild pull`, `push`, `save`, `load`: images on their way.
 
+use rbuild_frontend::reference::Reference;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin, stdout};
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use crate::exit::Exit;
 use crate::export::{Flavor, Form, Image, Named, layout};
 use crate::options::{Dest, Shape};
 use crate::progress::{Mode, Progress};
-use crate::registry::reference::Reference;
 use crate::source::images::{Images, ImagesError};
 use crate::source::{load as archive, stored};
 

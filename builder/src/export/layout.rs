@@ -7,13 +7,13 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rbuild_cache::{Descriptor, Digest, Store};
+use rbuild_frontend::reference::Reference;
 use serde::Serialize;
 use serde_json::json;
 
 use super::image::{AssembleError, Documents, Form, Image, descriptor};
 use super::sink::{Sink, SinkError};
 use crate::options::{Dest, Shape};
-use crate::registry::reference::Reference;
 
 /// One image with its names, ready to be written.
 pub struct Named<'a> {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use rbuild_frontend::NamedContext;
 use rbuild_frontend::address::{Address, BadAddress};
 use rbuild_frontend::options::familiar;
+use rbuild_frontend::reference::Reference;
 
-use crate::registry::Reference;
 use crate::source::context::NamedSource;
 use crate::source::layout;
 

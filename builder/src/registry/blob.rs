@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rbuild_cache::{Descriptor, Digest};
+use rbuild_frontend::reference::Repository;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use sha2::Digest as _;
@@ -16,7 +17,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Client;
 use super::config::{Endpoint, Role};
 use super::error::{Failing, RegistryError};
-use super::reference::Repository;
 use super::retry::Retry;
 use super::transport::{Call, Direction, Purpose};
 

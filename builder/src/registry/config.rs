@@ -32,11 +32,11 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use rbuild_frontend::reference::{DOCKER_HUB, Repository, split_port};
 use reqwest::Url;
 use serde::Deserialize;
 
 use super::error::{RegistryError, Unreachable};
-use super::reference::{DOCKER_HUB, Repository, split_port};
 use super::tls::Trust;
 
 /// What is known about registries beforehand.

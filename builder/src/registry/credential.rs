@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use rbuild_frontend::reference::DOCKER_HUB;
 use serde_json::Value;
 use tokio::sync::{Mutex, oneshot};
 
 use super::error::CredentialOrigin;
-use super::reference::DOCKER_HUB;
 
 /// Docker Hub's key in auth files: the address of an interface that is long gone.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";

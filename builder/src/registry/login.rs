@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rbuild_frontend::reference::DOCKER_HUB;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,6 @@ use super::credential::{
     Credential, CredentialError, Credentials, Secret, docker_config, registry_key,
 };
 use super::error::{CredentialOrigin, RegistryError};
-use super::reference::DOCKER_HUB;
 use super::retry::Patience;
 use super::transport::{Call, Purpose};
 

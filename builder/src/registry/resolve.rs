@@ -6,6 +6,9 @@
 
 use bytes::Bytes;
 use rbuild_cache::Digest;
+use rbuild_frontend::document::{self, Document, Index, MANIFEST_TYPES, Manifest, RawManifest};
+use rbuild_frontend::platform;
+use rbuild_frontend::reference::Reference;
 use rbuild_solver::op::Platform;
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{Method, Response, StatusCode};
@@ -13,11 +16,8 @@ use serde::Deserialize;
 
 use super::Client;
 use super::config::{Endpoint, Role};
-use super::document::{self, Document, Index, MANIFEST_TYPES, Manifest, RawManifest};
 use super::error::{Failing, RegistryError};
 use super::near::nearest;
-use super::platform;
-use super::reference::Reference;
 use super::transport::{Call, Purpose};
 
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;

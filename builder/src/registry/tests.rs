@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rbuild_cache::{Descriptor, Digest};
+use rbuild_frontend::document::{self, RawManifest};
+use rbuild_frontend::reference::{Reference, Repository};
 use rbuild_solver::op::Platform;
 
 use super::Client;
 use super::blob::{BlobReader, Progress};
 use super::config::Registries;
 use super::credential::Credentials;
-use super::document::{self, RawManifest};
 use super::error::RegistryError;
 use super::push::{BlobUpload, Content, ImageUpload};
-use super::reference::{Reference, Repository};
 use super::resolve::{Known, Resolved};
 use super::retry::Patience;
 

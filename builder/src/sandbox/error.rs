@@ -8,6 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::Entitlement;
 
+/// What the overlay of a step is called where it fails.
+pub const OVERLAY: &str = "mount the overlay of the step's layers";
+/// And its system call filter.
+pub const FILTER: &str = "install the system call filter";
+
+/// Which part of a step's preparation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The overlay of its layers.
+    Overlay,
+    /// The system call filter.
+    Filter,
+    /// Anything else.
+    Other,
+}
+
 /// Why a step could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -34,6 +50,15 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Which part of the preparation it is about.
+    pub fn part(&self) -> Part {
+        match self {
+            SandboxError::Step(Failure::Setup { doing, .. }) if doing == OVERLAY => Part::Overlay,
+            SandboxError::Step(Failure::Setup { doing, .. }) if doing == FILTER => Part::Filter,
+            _ => Part::Other,
+        }
+    }
+
     /// What the user can do about it.
     pub fn help(&self) -> Option<&str> {
         match self {

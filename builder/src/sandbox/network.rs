@@ -115,7 +115,9 @@ fn start_pasta(holder: &str) -> Result<(), Failure> {
         .args(["none", "--netns", &format!("/proc/{holder}/ns/net")])
         .output()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => fail("pasta is not installed (package passt)".into()),
+            std::io::ErrorKind::NotFound => {
+                fail("pasta is not installed (`apt install passt`)".into())
+            }
             _ => fail(format!("cannot run pasta: {error}")),
         })?;
     if output.status.success() {
@@ -126,7 +128,9 @@ fn start_pasta(holder: &str) -> Result<(), Failure> {
     let line = said.lines().rfind(|line| !line.is_empty() && !line.contains("syslog"));
     let mut reason = format!("pasta failed: {}", line.unwrap_or("it said nothing"));
     if said.contains("tun") {
-        reason.push_str(" (is /dev/net/tun open to this user?)");
+        reason.push_str(
+            " (as root: `chmod 0666 /dev/net/tun` opens it to all users; `modprobe tun` makes it)",
+        );
     }
     Err(fail(reason))
 }

@@ -10,7 +10,7 @@ use rustix::mount::{
     fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
 };
 
-use super::error::{Doing, Failure};
+use super::error::{Doing, Failure, OVERLAY};
 use super::mounts::Stage;
 use super::step::fd_at;
 use super::wire::{Request, Root};
@@ -35,7 +35,7 @@ pub fn attach(request: &Request, fds: &[OwnedFd], stage: &Stage) -> Result<Owned
 }
 
 fn no_overlay(errno: Errno) -> Failure {
-    let failure = Failure::setup("mount the overlay of the step's layers", errno);
+    let failure = Failure::setup(OVERLAY, errno);
     match errno {
         Errno::INVAL => failure.or_help(
             "the store must be on a file system that overlays can write to: ext4, xfs, btrfs or \

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::thread::LinkNameSpaceType;
 
-use super::error::{Doing, Failure};
+use super::error::{Doing, FILTER, Failure};
 use super::exec::{self, Program};
 use super::mounts::{self, Stage};
 use super::sys::Instruction;
@@ -158,7 +158,7 @@ fn drop_privileges(request: &Request, user: &User, filter: &[Instruction]) -> Re
         caps::limit_bounding_set().doing(|| "drop capabilities")?;
     }
     if confined && !filter.is_empty() {
-        sys::install_seccomp(filter).doing(|| "install the system call filter")?;
+        sys::install_seccomp(filter).doing(|| FILTER)?;
     }
     caps::become_user(user, request.privilege.ids)?;
     caps::keep(request.security, user).doing(|| "drop capabilities")?;

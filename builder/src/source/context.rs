@@ -26,15 +26,15 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rbuild_cache::archive::{ArchiveError, is_archive};
 use rbuild_cache::{FsError, Store};
 use rbuild_frontend::address::{Address, BadAddress};
 use rbuild_frontend::ignore::IgnoreError;
 
 pub use self::files::Files;
 use self::find::{Found, MAX_FILE, limited, root_ignore};
-use super::archive::ArchiveError;
+use super::limits::BYTES;
 use super::remote::{RemoteError, Remotes};
-use super::sniff;
 
 /// Where contexts are read with.
 #[derive(Clone, Copy)]
@@ -155,9 +155,12 @@ pub enum ContextError {
     /// It could not be fetched.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// It has more bytes than anybody wants.
+    #[error("{0}; {BYTES} sets the limit")]
+    LargeArchive(ArchiveError),
     /// It could not be unpacked.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Archive(ArchiveError),
     /// The store.
     #[error(transparent)]
     Disk(#[from] FsError),
@@ -173,6 +176,15 @@ pub enum NamedSource {
     Folder(String),
     /// A git repository or an archive.
     Remote(Address),
+}
+
+impl From<ArchiveError> for ContextError {
+    fn from(error: ArchiveError) -> ContextError {
+        match error {
+            ArchiveError::Large(_) => ContextError::LargeArchive(error),
+            error => ContextError::Archive(error),
+        }
+    }
 }
 
 impl BuildContext {
@@ -254,7 +266,7 @@ fn address(place: &str) -> Result<Option<Address>, ContextError> {
 
 fn from_stdin(stdin: &mut dyn Read) -> Result<Dockerfile, ContextError> {
     let text = limited(stdin, "-")?;
-    if sniff::is_archive(text.as_slice()) {
+    if is_archive(text.as_slice()) {
         let error = "it is an archive, and `-f -` is a Dockerfile";
         let source = io::Error::new(io::ErrorKind::InvalidData, error);
         return Err(ContextError::Read { name: "-".to_owned(), source });

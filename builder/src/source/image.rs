@@ -14,17 +14,17 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use rbuild_cache::{BlobSource, Digest, LayerId, Snapshot, Store};
+use rbuild_frontend::document::{self, Document, Manifest, RawManifest};
+use rbuild_frontend::platform;
+use rbuild_frontend::reference::{Reference, Repository};
 use rbuild_solver::op::Platform;
 use serde::Deserialize;
 
+use crate::registry::Client;
 use crate::registry::blob::Progress;
-use crate::registry::document::{self, Document, Manifest, RawManifest};
 use crate::registry::error::RegistryError;
-use crate::registry::platform;
-use crate::registry::reference::Repository;
 use crate::registry::resolve::{Known, Resolved};
 use crate::registry::transport::Notify;
-use crate::registry::{Client, Reference};
 
 mod error;
 mod pull;

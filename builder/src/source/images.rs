@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use rbuild_cache::{Descriptor, Digest, Snapshot, Store};
 use rbuild_frontend::config::ImageConfig;
+use rbuild_frontend::document::{Manifest, RawManifest};
+use rbuild_frontend::reference::{Reference, Repository};
 use rbuild_frontend::stage::{BaseRequest, ResolvedBase};
 use rbuild_solver::op::{ImageOp, Platform};
 use rbuild_solver::worker::Cancel;
@@ -28,10 +30,8 @@ use crate::registry::Client;
 use crate::registry::blob::Progress as Transfer;
 use crate::registry::config::{ConfigError, Registries};
 use crate::registry::credential::Credentials;
-use crate::registry::document::{Manifest, RawManifest};
 use crate::registry::error::RegistryError;
 use crate::registry::push::{BlobUpload, Content, ImageUpload};
-use crate::registry::reference::{Reference, Repository};
 use crate::registry::retry::Patience;
 
 /// Finds, fetches and sends images.
@@ -55,7 +55,7 @@ pub enum ImagesError {
     Image(#[from] ImageError),
     /// A name that is none.
     #[error(transparent)]
-    Reference(#[from] crate::registry::reference::BadReference),
+    Reference(#[from] rbuild_frontend::reference::BadReference),
     /// An OCI layout on disk.
     #[error(transparent)]
     Layout(#[from] layout::LayoutError),

@@ -8,10 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, Store};
+use rbuild_frontend::document::{self, Document};
 use rbuild_solver::op::Platform;
 use serde::Deserialize;
-
-use crate::registry::document::{self, Document};
 
 /// What such a reference begins with.
 pub const SCHEME: &str = "oci-layout://";

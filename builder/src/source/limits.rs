@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rbuild_cache::archive;
+
 /// The limits of one download, one repository or one archive.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -51,6 +53,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Those of an archive.
+    pub fn archive(&self) -> archive::Limits {
+        archive::Limits { bytes: self.bytes, files: self.files }
+    }
+
     /// The defaults, and what the environment says otherwise.
     pub fn from_environment() -> Result<Limits, BadLimit> {
         let mut limits = Limits::default();

@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 
+use rbuild_cache::archive::{BadMember, Compression, Members};
+use rbuild_cache::layer::Kind;
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, ImageError, Store};
+use rbuild_frontend::document::{self, Document};
+use rbuild_frontend::reference::Reference;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::sniff::Compression;
 use crate::cli::host_platform;
 use crate::export::image::{descriptor, media_type};
-use crate::registry::document::{self, Document};
-use crate::registry::reference::Reference;
 
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum LoadError {
     /// It could not be read.
     #[error("cannot read the archive")]
     Read(#[from] io::Error),
+    /// It is damaged, or holds what no archive of images does.
+    #[error("cannot read the archive: {0}")]
+    Member(#[from] BadMember),
     /// It holds no list of images.
     #[error("the archive has neither an `index.json` nor a `manifest.json`: it is no image")]
     NoImage,
@@ -94,18 +98,20 @@ fn plain<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>, LoadError> {
 impl<'a> Files<'a> {
     fn read(store: &'a Store, archive: &mut dyn Read) -> Result<Files<'a>, LoadError> {
         let mut files = Files { store, files: HashMap::new(), links: HashMap::new() };
-        let mut archive = tar::Archive::new(archive);
-        for member in archive.entries()? {
-            let mut member = member?;
-            let name = String::from_utf8_lossy(&member.path_bytes()).into_owned();
-            let name = name.trim_start_matches("./").to_owned();
-            if member.header().entry_type().is_file() {
-                let mut blob = store.blobs().writer()?;
-                io::copy(&mut member, &mut blob)?;
-                files.files.insert(name.clone(), blob.finish(promised(&name).as_ref())?);
-            } else if let Some(target) = member.link_name_bytes() {
-                let target = String::from_utf8_lossy(&target).into_owned();
-                files.links.insert(name, target.trim_start_matches("../").to_owned());
+        let mut members = Members::new(archive);
+        while let Some(member) = members.next()? {
+            let name = String::from_utf8_lossy(&member.path).into_owned();
+            match member.kind {
+                Kind::File { .. } => {
+                    let mut blob = store.blobs().writer()?;
+                    io::copy(&mut members.data(), &mut blob)?;
+                    files.files.insert(name.clone(), blob.finish(promised(&name).as_ref())?);
+                }
+                Kind::Symlink { target } | Kind::HardLink { target } => {
+                    let target = String::from_utf8_lossy(&target).into_owned();
+                    files.links.insert(name, target.trim_start_matches("../").to_owned());
+                }
+                _ => {}
             }
         }
         Ok(files)

@@ -2,9 +2,8 @@
 
 use rbuild_cache::{BlobReadError, Descriptor, Digest, ImageError, Store};
 use rbuild_frontend::config::ImageConfig;
+use rbuild_frontend::reference::Reference;
 use serde::Deserialize;
-
-use crate::registry::reference::Reference;
 
 /// An image of the store with its documents.
 #[derive(Debug)]

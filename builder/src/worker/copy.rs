@@ -17,13 +17,14 @@ mod mode;
 mod plan;
 mod rules;
 pub(super) mod target;
-pub mod unpack;
+mod unpack;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use rbuild_cache::ContentDigest;
 use rbuild_cache::LayerWriter;
+use rbuild_cache::archive::BadMember;
 use rbuild_cache::layer::{Entry, Kind, WriteError};
 use rbuild_cache::tree::{self, Found, Match, NodeKind, SelectError, Selection};
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
@@ -103,12 +104,22 @@ pub enum CopyError {
         source: io::Error,
     },
     /// An archive is damaged, or holds what no image may.
-    #[error("cannot unpack `{archive}`: {reason}")]
+    #[error("cannot unpack `{archive}`: {cause}")]
     Archive {
         /// Which.
         archive: String,
         /// What is wrong with it.
-        reason: String,
+        cause: BadMember,
+    },
+    /// A hard link of an archive has no file to be another name of.
+    #[error(
+        "cannot unpack `{archive}`: it has a hard link to `{target}`, and there is no such file"
+    )]
+    HardLink {
+        /// Which.
+        archive: String,
+        /// The path as the archive has it.
+        target: String,
     },
     /// The image's tree cannot be opened.
     #[error(transparent)]

@@ -14,8 +14,6 @@ pub enum Form {
     Directory,
     /// `layer.tar` and `layer.erofs`: the bytes, and an EROFS index over them.
     Erofs,
-    /// Nothing: what it is is known, and where its bytes can be had.
-    Remote,
 }
 
 /// What is known of one layer.
@@ -23,8 +21,8 @@ pub enum Form {
 pub(crate) struct LayerRow {
     /// Its name, and its folder's.
     pub(crate) id: LayerId,
-    /// How it lies on the disk.
-    pub(crate) form: Form,
+    /// How it lies on the disk; none if it is known what it is, and its bytes are elsewhere.
+    pub(crate) form: Option<Form>,
     /// The digest of its tar, where one was read or made that describes it.
     pub(crate) diff_id: Option<Digest>,
     /// What a step sees of it, once somebody asked.
@@ -39,21 +37,19 @@ pub(crate) struct LayerRow {
     pub(crate) used: i64,
 }
 
-impl Form {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Form::Directory => "directory",
-            Form::Erofs => "erofs",
-            Form::Remote => "remote",
-        }
+pub(super) fn form_name(form: Option<Form>) -> &'static str {
+    match form {
+        Some(Form::Directory) => "directory",
+        Some(Form::Erofs) => "erofs",
+        None => "remote",
     }
+}
 
-    fn named(name: &str) -> Form {
-        match name {
-            "erofs" => Form::Erofs,
-            "remote" => Form::Remote,
-            _ => Form::Directory,
-        }
+fn form_named(name: &str) -> Option<Form> {
+    match name {
+        "erofs" => Some(Form::Erofs),
+        "remote" => None,
+        _ => Some(Form::Directory),
     }
 }
 
@@ -171,7 +167,12 @@ impl Db {
 
 impl LayerRow {
     /// A layer just made, of which only this is known.
-    pub(crate) fn new(id: LayerId, form: Form, measure: Measure, boot: Option<String>) -> LayerRow {
+    pub(crate) fn new(
+        id: LayerId,
+        form: Option<Form>,
+        measure: Measure,
+        boot: Option<String>,
+    ) -> LayerRow {
         let created = now();
         LayerRow { id, form, diff_id: None, content: None, measure, boot, created, used: created }
     }
@@ -180,7 +181,7 @@ impl LayerRow {
         let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         connection.prepare_cached(&sql)?.execute(params![
             self.id,
-            self.form.name(),
+            form_name(self.form),
             self.diff_id,
             self.content,
             bytes(self.measure.allocated),
@@ -210,7 +211,7 @@ fn select(
 fn layer_row(row: &Row<'_>) -> rusqlite::Result<LayerRow> {
     Ok(LayerRow {
         id: row.get(0)?,
-        form: Form::named(row.get_ref(1)?.as_str()?),
+        form: form_named(row.get_ref(1)?.as_str()?),
         diff_id: row.get(2)?,
         content: row.get(3)?,
         measure: Measure { allocated: size(row, 4)?, bytes: size(row, 5)?, entries: size(row, 6)? },

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::layers::LayerRow;
-use super::{Db, DbError, Form, bytes};
+use super::layers::{LayerRow, form_name};
+use super::{Db, DbError, bytes};
 use crate::digest::{ContentDigest, Digest};
 use crate::fs::Measure;
 use crate::id::LayerId;
@@ -25,7 +25,7 @@ impl Db {
         let new = LayerRow {
             diff_id: Some(*diff_id),
             content: Some(*content),
-            ..LayerRow::new(LayerId::random(), Form::Remote, Measure::default(), None)
+            ..LayerRow::new(LayerId::random(), None, Measure::default(), None)
         };
         let came = "INSERT OR REPLACE INTO compressed (diff_id, how, digest, size) \
                     VALUES (?, ?, ?, ?)";
@@ -56,7 +56,7 @@ impl Db {
         let Measure { allocated, bytes: sum, entries } = row.measure;
         self.write(|t| {
             t.prepare_cached(sql)?.execute(params![
-                row.form.name(),
+                form_name(row.form),
                 bytes(allocated),
                 bytes(sum),
                 bytes(entries),

@@ -2,14 +2,13 @@
 //!
 //! The format is POSIX ustar; an entry gets a pax extended header only where ustar cannot hold it:
 //! long or non-ASCII names, large numbers, extended attributes. Nothing of the host enters: no user
-//! names, no access times, no device numbers of the files' disks. Reading is in `unpack.rs`.
+//! names, no access times, no device numbers of the files' disks. Reading is `crate::archive`'s.
 
 use std::io::{self, Read, Write};
 
 use super::entry::{Entry, Kind, OPAQUE_MARK, WHITEOUT_PREFIX, join, split};
+use crate::archive::BLOCK;
 
-/// What an archive is made of, in bytes.
-pub(crate) const BLOCK: u64 = 512;
 /// The largest number that 7 octal digits hold.
 const MAX_OCTAL_7: u64 = 0o7_777_777;
 /// The largest number that 11 octal digits hold.

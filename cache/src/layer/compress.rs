@@ -116,7 +116,7 @@ impl Layers {
         let blobs = &self.inner.blobs;
         let mut path = blobs.contains(diff_id).then(|| blobs.path(diff_id));
         for (layer, clamp) in self.archived(diff_id)? {
-            let indexed = self.row(&layer)?.is_some_and(|row| row.form == Form::Erofs);
+            let indexed = self.row(&layer)?.is_some_and(|row| row.form == Some(Form::Erofs));
             if path.is_none() && indexed && clamp.is_none() {
                 path = Some(self.inner.root.layer(&layer).join(TAR));
             }

@@ -83,7 +83,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadEntry {
     /// `..` leads out of the root.
-    #[error("`{0}` leads out of the layer")]
+    #[error("`{0}` leads out of where it is unpacked")]
     Outside(String),
     /// An empty, dotted, overlong or NUL-holding name.
     #[error("`{0}` is not a path that a layer can hold")]

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::entry::BadEntry;
-use super::unpack::BadMember;
+use crate::archive::BadMember;
 use crate::blob::{BlobReadError, BlobWriteError};
 use crate::db::DbError;
 use crate::digest::Digest;

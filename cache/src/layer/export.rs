@@ -40,7 +40,7 @@ impl Layers {
             return Ok(Archive { diff_id, size });
         }
         let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
-        if row.measure.bytes <= SMALL || (row.form == Form::Erofs && clamp.is_none()) {
+        if row.measure.bytes <= SMALL || (row.form == Some(Form::Erofs) && clamp.is_none()) {
             return self.tar(layer, clamp);
         }
         let tar = self.write_archive(layer, clamp, Pipe::digesting())?;
@@ -94,7 +94,7 @@ impl Layers {
         let mut found = root.db.layers_of_tar(diff_id)?;
         let own = root.db.layers_by_diff_id(diff_id)?;
         let own = own.iter().filter(|row| row.diff_id == Some(*diff_id));
-        found.extend(own.filter(|row| row.form != Form::Remote).map(|row| (row.id, None)));
+        found.extend(own.filter(|row| row.form.is_some()).map(|row| (row.id, None)));
         found.retain(|(layer, _)| root.has_layer(layer));
         Ok(found)
     }
@@ -153,9 +153,9 @@ impl Layers {
         let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
         let folder = self.inner.root.layer(layer);
         match row.form {
-            Form::Remote => Err(MountError::NotHere(*layer).into()),
-            Form::Directory => walk::walk(&folder.join("fs"), self.inner.rights, visit),
-            Form::Erofs => self.each_indexed(layer, &folder.join(TAR), visit),
+            None => Err(MountError::NotHere(*layer).into()),
+            Some(Form::Directory) => walk::walk(&folder.join("fs"), self.inner.rights, visit),
+            Some(Form::Erofs) => self.each_indexed(layer, &folder.join(TAR), visit),
         }
     }
 
@@ -194,7 +194,7 @@ impl Layers {
         if let Some(size) = blobs.size(&diff_id) {
             return Ok(Some(Archive { diff_id, size }));
         }
-        if row.form != Form::Erofs {
+        if row.form != Some(Form::Erofs) {
             return Ok(None);
         }
         let tar = self.inner.root.layer(layer).join(TAR);

@@ -9,10 +9,10 @@ use super::dir::DirWriter;
 use super::entry::shown;
 use super::indexed::{self, Finished, TAR};
 use super::pipe::Pipe;
-use super::reader::{Input, Stream, TarReader};
-use super::unpack::{self, BadMember, Member};
+use super::unpack::{self, Member};
 use super::writer::Folder;
 use super::{ImportError, Layers, WriteError};
+use crate::archive::{BadMember, Input, Stream, TarReader};
 use crate::db::Form;
 use crate::digest::Digest;
 use crate::fs::{self, FsError};
@@ -34,7 +34,7 @@ impl Layers {
         }
         let folder = self.folder().map_err(WriteError::from)?;
         match self.form() {
-            Form::Directory | Form::Remote => self.import_directory(&folder, tar, diff_id),
+            Form::Directory => self.import_directory(&folder, tar, diff_id),
             Form::Erofs => self.import_indexed(&folder, tar, diff_id),
         }
     }

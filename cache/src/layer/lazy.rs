@@ -9,7 +9,7 @@
 //! them. It is checked before the bytes of the whole are used or leave the machine.
 
 use super::{Layers, MountError, ReadError, Snapshot, View};
-use crate::db::{DbError, Form};
+use crate::db::DbError;
 use crate::digest::{ContentDigest, Digest};
 use crate::id::LayerId;
 use crate::root::guard;
@@ -58,7 +58,7 @@ impl Layers {
     pub fn here(&self, diff_id: &Digest) -> Option<LayerId> {
         let layer = self.by_diff_id(diff_id)?;
         let row = self.row(&layer).ok().flatten()?;
-        (row.form != Form::Remote).then_some(layer)
+        row.form.map(|_| layer)
     }
 
     /// The layers of a stack that are not here, each once.
@@ -69,7 +69,7 @@ impl Layers {
                 continue;
             }
             let row = self.row(layer)?.ok_or(ReadError::Missing(*layer))?;
-            let Some(diff_id) = row.diff_id.filter(|_| row.form == Form::Remote) else {
+            let Some(diff_id) = row.diff_id.filter(|_| row.form.is_none()) else {
                 guard(&self.inner.root.known).here.insert(*layer);
                 continue;
             };

@@ -64,7 +64,7 @@ impl Layers {
             _ => self.form(),
         };
         let sink = match form {
-            Form::Directory | Form::Remote => Sink::Directory(self.directory(&folder)?),
+            Form::Directory => Sink::Directory(self.directory(&folder)?),
             Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
         };
         Ok(LayerWriter { layers: self.clone(), folder, sink })

@@ -33,7 +33,8 @@ impl Root {
         let measure = fs::measure(folder)?;
         fs::rename(folder, &self.layer(&id))?;
         let boot = Some(self.boot().to_owned());
-        self.db.insert_layer(&LayerRow { diff_id, ..LayerRow::new(id, form, measure, boot) })?;
+        self.db
+            .insert_layer(&LayerRow { diff_id, ..LayerRow::new(id, Some(form), measure, boot) })?;
         guard(&self.known).present.insert(id);
         Ok(id)
     }
@@ -48,14 +49,14 @@ impl Root {
     ) -> Result<LayerId, PlaceError> {
         let measure = fs::measure(folder)?;
         let place = self.layer(&id);
-        if place.exists() && self.db.layer(&id)?.is_some_and(|row| row.form != Form::Remote) {
+        if place.exists() && self.db.layer(&id)?.is_some_and(|row| row.form.is_some()) {
             return Ok(id);
         }
         // What a process left that died before it wrote the row.
         fs::remove_tree(&place)?;
         fs::rename(folder, &place)?;
         let boot = Some(self.boot().to_owned());
-        self.db.fill_layer(&LayerRow::new(id, form, measure, boot))?;
+        self.db.fill_layer(&LayerRow::new(id, Some(form), measure, boot))?;
         Ok(id)
     }
 
@@ -79,7 +80,7 @@ impl Root {
             return true;
         }
         let Some(Some(row)) = self.or_warn(self.db.layer(id)) else { return false };
-        let there = row.form == Form::Remote || self.layer(id).is_dir() && self.is_complete(&row);
+        let there = row.form.is_none() || self.layer(id).is_dir() && self.is_complete(&row);
         let mut known = guard(&self.known);
         if there {
             known.present.insert(*id);

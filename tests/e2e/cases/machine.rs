@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::Command;
 
 use e2e::system::tool;
-use e2e::{Context, Started, User, World, for_each_user};
+use e2e::{Context, Run, Started, User, World, for_each_user};
 
 for_each_user! { a_full_disk, a_step_with_too_little_memory, limits_keep_the_cache }
 
@@ -80,24 +80,29 @@ uid=$1 gid=$2
 shift 2
 exec setpriv --reuid $uid --regid $gid --clear-groups \"$@\"";
 
+/// Runs a command of rbuild's where no user namespace can be made.
+pub fn without_namespaces(world: &World, command: &Command) -> Run {
+    let user = world.user();
+    let mut script = Command::new("unshare");
+    script.args(["--user", "sh", "-c", UNTIL_MAPPED, "sh", NO_NAMESPACES, "sh"]);
+    script.args([user.uid.to_string(), user.gid.to_string()]);
+    script.arg(command.get_program()).args(command.get_args());
+    script.env_clear().envs(world.environment());
+    let mut started = Started::of(&mut script);
+    started.until("ready");
+    let id = started.child.id();
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{id}/{map}"), "0 0 65536\n").unwrap();
+    }
+    writeln!(started.child.stdin.as_mut().unwrap(), "go").unwrap();
+    started.wait()
+}
+
 #[test]
 fn no_user_namespaces() {
     World::run(User::ordinary(), |world| {
         let context = Context::new(world, "context", &[("Dockerfile", "FROM busybox\n")]);
         let build = world.build_command(&[context.arg()]);
-        let user = world.user();
-        let mut script = Command::new("unshare");
-        script.args(["--user", "sh", "-c", UNTIL_MAPPED, "sh", NO_NAMESPACES, "sh"]);
-        script.args([user.uid.to_string(), user.gid.to_string()]);
-        script.arg(build.get_program()).args(build.get_args());
-        script.env_clear().envs(world.environment());
-        let mut started = Started::of(&mut script);
-        started.until("ready");
-        let id = started.child.id();
-        for map in ["uid_map", "gid_map"] {
-            fs::write(format!("/proc/{id}/{map}"), "0 0 65536\n").unwrap();
-        }
-        writeln!(started.child.stdin.as_mut().unwrap(), "go").unwrap();
-        started.wait().ended(3).says(&["user.max_user_namespaces"]);
+        without_namespaces(world, &build).ended(3).says(&["user.max_user_namespaces"]);
     });
 }

@@ -5,6 +5,8 @@
 
 mod bases;
 mod cache;
+mod doctor;
+mod equal;
 mod errors;
 mod examples;
 mod interrupt;

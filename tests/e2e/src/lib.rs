@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 pub mod context;
+pub mod generate;
 pub mod island;
 pub mod layout;
 pub mod progress;
@@ -23,6 +24,7 @@ pub mod user;
 pub mod world;
 
 pub use context::{Context, example};
+pub use generate::{Project, Random};
 pub use island::Island;
 pub use layout::Layout;
 pub use progress::Steps;

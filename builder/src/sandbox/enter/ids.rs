@@ -154,9 +154,9 @@ fn call(tool: &str, pid: i32, own: u32, ranges: &[Range]) -> Result<(), String> 
             let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
             Err(format!("{tool} failed: {said}"))
         }
-        Err(error) if error.kind() == NOT_FOUND => {
-            Err(format!("{tool} is not installed (package uidmap or shadow-utils)"))
-        }
+        Err(error) if error.kind() == NOT_FOUND => Err(format!(
+            "{tool} is not installed (`apt install uidmap`; elsewhere the package is shadow-utils)"
+        )),
         Err(error) => Err(format!("cannot run {tool}: {error}")),
     }
 }

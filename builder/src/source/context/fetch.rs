@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use rbuild_cache::View;
+use rbuild_cache::archive::{self, Compression, is_archive};
 use rbuild_frontend::address::{Address, GitAddress, HttpAddress, redacted};
 use rbuild_frontend::lower::git_op;
 use rbuild_solver::op::{HttpOp, Op};
@@ -12,9 +13,7 @@ use rbuild_solver::op::{HttpOp, Op};
 use super::files::{Files, Keep};
 use super::find::{Found, limited};
 use super::{ContextError, Dockerfile, Reader, from_stdin};
-use crate::source::archive;
 use crate::source::remote::RemoteError;
-use crate::source::sniff::{self, Compression};
 
 /// Enough of a stream to tell an archive: a block of bzip2 has up to 900 kB.
 const HEAD: u64 = 1 << 20;
@@ -31,9 +30,9 @@ impl Reader<'_> {
         let mut head = Vec::new();
         from.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
         let compressed = Compression::of(&head) != Compression::None;
-        let is_archive = compressed || sniff::is_archive(head.as_slice());
+        let archived = compressed || is_archive(head.as_slice());
         let mut all = head.as_slice().chain(from);
-        if is_archive {
+        if archived {
             let files = self.unpack(&mut all)?;
             let dockerfile = Found::fetched(name, &files.root, file)?;
             return Ok((files, dockerfile));
@@ -78,8 +77,8 @@ impl Reader<'_> {
             Address::Git(git) => return self.repository(git),
             Address::Http(http) => http,
         };
-        let (is_archive, _view) = self.download(http)?;
-        if !sniff::is_archive(is_archive) {
+        let (head, _view) = self.download(http)?;
+        if !is_archive(head) {
             return Err(ContextError::NoNamedArchive(redacted(&http.url)));
         }
         let (mut bytes, _view) = self.download(http)?;
@@ -111,7 +110,7 @@ impl Reader<'_> {
     fn unpack(&self, from: &mut dyn Read) -> Result<Files, ContextError> {
         let folder = self.store.scratch()?;
         let mut writer = self.store.fill(&folder, "context")?;
-        archive::unpack(from, &mut writer, self.remotes.limits())?;
+        archive::unpack(from, &mut writer, self.remotes.limits().archive())?;
         let root = writer.finish()?;
         Files::fetched(&root, Keep::Folder { _folder: folder })
     }

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rbuild_cache::layer::ImportError;
 use rbuild_cache::{Descriptor, Digest, KeyLock, LayerId};
+use rbuild_frontend::reference::Repository;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::unpack::{Feed, Part, Stoppable, UnpackError, keep_and_unpack, unpack};
 use super::{Base, ImageError, ImageSource};
 use crate::registry::blob::Progress;
-use crate::registry::reference::Repository;
 
 /// Layers in work at once; the client bounds the downloads among them.
 const SIDE_BY_SIDE: usize = 6;

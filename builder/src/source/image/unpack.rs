@@ -11,11 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use bytes::Bytes;
-use rbuild_cache::layer::{BadMember, ImportError};
+use rbuild_cache::archive::{BadMember, Compression, fill};
+use rbuild_cache::layer::ImportError;
 use rbuild_cache::{BlobWriteError, BlobWriter, Digest, LayerId, Store};
 use tokio::sync::mpsc;
-
-use crate::source::sniff::{Compression, fill};
 
 const MAGIC_LENGTH: u64 = 6;
 const PIECE: usize = 128 * 1024;

@@ -9,10 +9,10 @@ use rbuild_cache::{BlobSource, Descriptor, Digest, Snapshot};
 use rbuild_solver::worker::Cancel;
 
 use super::{Images, ImagesError, Tell};
-use crate::registry::document::Manifest;
-use crate::registry::reference::{Reference, Repository};
 use crate::source::image::{Base, ImageError};
 use crate::source::stored::StoredImage;
+use rbuild_frontend::document::Manifest;
+use rbuild_frontend::reference::{Reference, Repository};
 
 /// Shown where it is not known what a layer belongs to.
 const NAMELESS: &str = "localhost/image-without-name";

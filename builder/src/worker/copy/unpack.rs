@@ -5,23 +5,21 @@
 //! place of what is there, also of a directory, as tar does it. `--chown` sets the owner of every
 //! member; `--chmod` does nothing to them, as in Docker, and we say so.
 
-pub mod member;
-
 use std::fs::File;
 use std::io::{self, Read};
 
+use rbuild_cache::archive::{self, BadMember, Compression, Members};
 use rbuild_cache::layer::{Entry, Kind};
 use rbuild_cache::tree::{Found, Hashing, NodeKind, read_xattrs};
 
-use self::member::{Content, Member};
 use super::target::{Made, NewDir, There, absolute, join, split};
 use super::{CopyError, Run, Source};
-use crate::source::sniff::{self, Compression};
+use crate::worker::owner::Owner;
 
 impl Source<'_> {
     /// Whether it is a file, and by its bytes an archive.
     pub(super) fn is_archive(&self) -> Result<bool, CopyError> {
-        Ok(self.one.top.node.is_file() && sniff::is_archive(self.open()?))
+        Ok(self.one.top.node.is_file() && archive::is_archive(self.open()?))
     }
 
     fn open(&self) -> Result<File, CopyError> {
@@ -72,53 +70,45 @@ struct Unpacking<'r, 'a, 's> {
 impl Unpacking<'_, '_, '_> {
     fn all(&mut self, mut from: &mut dyn Read) -> Result<(), CopyError> {
         let mut start = [0; 6];
-        let unsound = |error: io::Error| error.to_string();
-        from.read_exact(&mut start).map_err(|error| self.bad(unsound(error)))?;
+        from.read_exact(&mut start).map_err(|error| self.bad(BadMember::Archive(error)))?;
         let all = start.as_slice().chain(&mut from);
         let plain = Compression::of(&start).reader(all);
-        let mut archive = tar::Archive::new(plain.map_err(|error| self.bad(unsound(error)))?);
-        for entry in archive.entries().map_err(|error| self.bad(unsound(error)))? {
-            let mut entry = entry.map_err(|error| self.bad(unsound(error)))?;
-            let member = Member::read(&mut entry).map_err(|reason| self.bad(reason))?;
-            if let Some(member) = member {
-                self.member(member, &mut entry)?;
+        let mut members = Members::new(plain.map_err(|error| self.bad(BadMember::Archive(error)))?);
+        while let Some(member) = members.next().map_err(|cause| self.bad(cause))? {
+            // The destination's own attributes stay.
+            if !member.path.is_empty() {
+                self.member(member, &mut *members.data())?;
             }
         }
         Ok(())
     }
 
-    fn member(&mut self, member: Member, data: &mut dyn Read) -> Result<(), CopyError> {
+    fn member(&mut self, member: Entry, data: &mut dyn Read) -> Result<(), CopyError> {
         let at = self.place(&member.path)?;
         let there = self.run.target.look(&at)?;
-        let (kind, made) = match &member.content {
-            Content::Dir => return self.directory(at, there, &member),
-            Content::HardLink { target } => match self.link(target)? {
+        let (kind, made) = match &member.kind {
+            Kind::Dir | Kind::OpaqueDir => return self.directory(at, there, member),
+            Kind::HardLink { target } => match self.link(target)? {
                 Linked::File(target) if target == at => return Ok(()),
                 Linked::File(target) => (Kind::HardLink { target }, Made::File),
                 Linked::Symlink(target) => {
                     (Kind::Symlink { target: target.clone() }, Made::Symlink(target))
                 }
             },
-            Content::Symlink { target } => {
-                (Kind::Symlink { target: target.clone() }, Made::Symlink(target.clone()))
-            }
-            Content::File { size } => (Kind::File { size: *size }, Made::File),
-            Content::Char { major: 0, minor: 0 } => {
+            Kind::Char { major: 0, minor: 0 } | Kind::Whiteout => {
                 return Err(CopyError::DeletionMark(absolute(&at)));
             }
-            Content::Char { major, minor } => {
-                (Kind::Char { major: *major, minor: *minor }, Made::Other)
+            Kind::Symlink { target } => (member.kind.clone(), Made::Symlink(target.clone())),
+            Kind::File { .. } => (member.kind.clone(), Made::File),
+            Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo => {
+                (member.kind.clone(), Made::Other)
             }
-            Content::Block { major, minor } => {
-                (Kind::Block { major: *major, minor: *minor }, Made::Other)
-            }
-            Content::Fifo => (Kind::Fifo, Made::Other),
         };
         match there {
             Some(there) if there.is_dir() => self.run.target.replace_directory(&at, made),
             _ => self.run.target.put(&at, made),
         }
-        let entry = self.entry(at, kind, &member);
+        let entry = self.entry(at, kind, member);
         Ok(self.run.sink.add(&entry, Some(data))?)
     }
 
@@ -138,7 +128,7 @@ impl Unpacking<'_, '_, '_> {
         &mut self,
         at: Vec<u8>,
         there: Option<There>,
-        member: &Member,
+        member: Entry,
     ) -> Result<(), CopyError> {
         let (kind, made) = match &there {
             None | Some(There::Made(Made::NewDir)) => (Kind::Dir, Made::NewDir),
@@ -191,22 +181,20 @@ impl Unpacking<'_, '_, '_> {
         Ok(())
     }
 
-    fn entry(&self, path: Vec<u8>, kind: Kind, member: &Member) -> Entry {
-        let owner = self.run.rules.owner.unwrap_or(member.owner);
-        let mut entry = Entry::new(path, kind, member.mode);
-        (entry.uid, entry.gid) = (owner.uid, owner.gid);
-        entry.mtime = member.mtime;
-        entry.xattrs.clone_from(&member.xattrs);
-        entry
+    /// What goes into the layer for a member.
+    fn entry(&self, path: Vec<u8>, kind: Kind, member: Entry) -> Entry {
+        let own = Owner { uid: member.uid, gid: member.gid };
+        let Owner { uid, gid } = self.run.rules.owner.unwrap_or(own);
+        Entry { path, kind, uid, gid, ..member }
     }
 
     fn bad_link(&self, path: &[u8]) -> CopyError {
-        let path = String::from_utf8_lossy(path);
-        self.bad(format!("it has a hard link to `{path}`, and there is no such file"))
+        let target = String::from_utf8_lossy(path).into_owned();
+        CopyError::HardLink { archive: self.archive.to_owned(), target }
     }
 
-    fn bad(&self, reason: String) -> CopyError {
-        CopyError::Archive { archive: self.archive.to_owned(), reason }
+    fn bad(&self, cause: BadMember) -> CopyError {
+        CopyError::Archive { archive: self.archive.to_owned(), cause }
     }
 }
 

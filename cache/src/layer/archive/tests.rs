@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::layer::reader::{Stream, TarReader};
+use crate::archive::{Stream, TarReader};
 use crate::layer::unpack::{Member, member};
 
 fn write(entries: &[(Entry, &[u8])]) -> Vec<u8> {
