@@ -14,16 +14,13 @@ work=${BENCH_WORK:-/var/tmp/rbuild-bench}
 out=${BENCH_OUT:-$work/report}
 target=${CARGO_TARGET_DIR:-$here/target}
 
-# Where the runner is measured too little to matter, the profile that the tests use will do.
-profile=(--release) folder=release
-for word in "$@"; do [[ $word != --smoke ]] || profile=() folder=debug; done
-cargo build --quiet --manifest-path "$here/Cargo.toml" --locked -p benches "${profile[@]}"
-runner=$target/$folder/benches
+cargo build --quiet --manifest-path "$here/Cargo.toml" --locked -p benches
+runner=$target/debug/benches
 if [[ ${1:-} == report ]]; then exec "$runner" "$@" --out "$out"; fi
 
 if [[ -z ${RBUILD:-} ]]; then
-  cargo build --quiet --manifest-path "$here/Cargo.toml" --locked -p rbuild "${profile[@]}"
-  export RBUILD=$target/$folder/rbuild
+  cargo build --quiet --release --manifest-path "$here/Cargo.toml" --locked -p rbuild
+  export RBUILD=$target/release/rbuild
 fi
 
 # The registry takes the heavy base in, so it gets a storage of its own that begins with the others.

@@ -42,6 +42,6 @@ fn open(folder: &Path) -> Tree {
 }
 
 fn digest(tree: Tree) -> ContentDigest {
-    let everything = PathSelector { pattern: String::new(), exclude: Vec::new() };
-    tree.select(&everything).unwrap().digest(&StatCache::none()).unwrap()
+    // The default is everything.
+    tree.select(&PathSelector::default()).unwrap().digest(&StatCache::none()).unwrap()
 }

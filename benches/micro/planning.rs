@@ -65,6 +65,8 @@ impl Worker for Warm {
         Vec::new()
     }
 
+    fn stack(&self, _: &[()]) {}
+
     fn last_run(&self, _: &str) -> Option<LastRun> {
         None
     }

@@ -3,6 +3,9 @@
 //! A builder is given as words: the program, and before it whatever it takes to get to it
 //! (`nsenter ..`, `ssh ..`, `runuser ..`). How long those take is measured and taken off.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -59,12 +62,23 @@ impl Builder {
         folder: &Path,
     ) -> Result<Builder, String> {
         let words: Line = words.split_whitespace().map(from_anywhere).collect();
-        let store = folder.join("stores").join(name.replace(' ', "-"));
+        let home = folder.join("stores").join(name.replace(' ', "-"));
+        let store = home.join("store");
         let mut builder =
             Builder { name, kind, wipe, words, folder: folder.to_owned(), store, entering: 0.0 };
+        builder
+            .make(&home)
+            .map_err(|error| format!("cannot make `{}`: {error}", home.display()))?;
         builder.version()?;
         builder.entering = builder.time_to_enter().map_err(|error| error.to_string())?;
         Ok(builder)
+    }
+
+    /// The folder of its store. Words before the program may lead to another user.
+    fn make(&self, home: &Path) -> io::Result<()> {
+        fs::create_dir_all(home)?;
+        let mode = if self.prefix().is_empty() { 0o755 } else { 0o1777 };
+        fs::set_permissions(home, fs::Permissions::from_mode(mode))
     }
 
     /// Name and version, for the report.

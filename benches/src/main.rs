@@ -72,6 +72,9 @@ struct RunArgs {
     /// What takes longer than this many seconds is measured once
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0)]
     patience: f64,
+    /// A larger size of a series that would take docker or buildah longer is left out
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    limit: f64,
     /// Tiny workloads, once, with rbuild alone: whether everything builds, not how fast
     #[arg(long)]
     smoke: bool,
@@ -133,7 +136,8 @@ impl RunArgs {
         serve_heavy(&folder, &self.registry, scale)?;
         let builders = self.builders(&folder)?;
         let times = if self.smoke { 1 } else { self.times };
-        let plan = Plan { folder, workloads, times, patience: self.patience, builders };
+        let plan =
+            Plan { folder, workloads, times, patience: self.patience, limit: self.limit, builders };
         let results = run::run(&plan, &say);
         self.report.write(&results)?;
         own_failures(&results)

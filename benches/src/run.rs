@@ -25,6 +25,8 @@ pub struct Plan {
     pub times: usize,
     /// In seconds; what takes longer is measured once.
     pub patience: f64,
+    /// In seconds; a larger size of a series that would take another builder longer is left out.
+    pub limit: f64,
     /// Who builds.
     pub builders: Vec<Builder>,
 }
@@ -41,7 +43,7 @@ pub fn run(plan: &Plan, say: &dyn Fn(&str)) -> Results {
     }
     for workload in &plan.workloads {
         for &phase in &workload.phases {
-            let cells = measure_cells(plan, workload, phase);
+            let cells = measure_cells(plan, workload, phase, &results);
             cells.iter().for_each(|cell| say(&progress(cell)));
             results.cells.extend(cells);
         }
@@ -60,9 +62,12 @@ fn prepare(builder: &Builder) -> Result<(), MeasureError> {
 }
 
 /// One cell for each builder.
-fn measure_cells(plan: &Plan, workload: &Workload, phase: Phase) -> Vec<Cell> {
-    let mut cells: Vec<Cell> =
-        plan.builders.iter().map(|builder| empty(workload, phase, builder)).collect();
+fn measure_cells(plan: &Plan, workload: &Workload, phase: Phase, earlier: &Results) -> Vec<Cell> {
+    let empty = |builder| {
+        let cell = empty(workload, phase, builder);
+        Cell { failure: cell.failure.clone().or_else(|| hopeless(plan, earlier, &cell)), ..cell }
+    };
+    let mut cells: Vec<Cell> = plan.builders.iter().map(empty).collect();
     for round in 0..plan.times {
         for (builder, cell) in plan.builders.iter().zip(&mut cells) {
             let enough = cell.samples.first().is_some_and(|one| one.seconds > plan.patience);
@@ -89,6 +94,21 @@ fn empty(workload: &Workload, phase: Phase, builder: &Builder) -> Cell {
         samples: Vec::new(),
         failure: forbidden.then(|| "it may not be wiped".into()),
     }
+}
+
+/// Why a cell is not worth trying: the same build failed in another phase, or smaller ones say how
+/// long it would take.
+fn hopeless(plan: &Plan, earlier: &Results, cell: &Cell) -> Option<String> {
+    let own = |one: &&Cell| one.workload == cell.workload && one.builder == cell.builder;
+    let of_builder = earlier.cells.iter().filter(own);
+    let failed = of_builder.clone().filter(|one| one.size == cell.size);
+    if let Some(failure) = failed.filter_map(|one| one.failure.clone()).next() {
+        return Some(failure);
+    }
+    let smaller = of_builder.rev().find(|one| one.phase == cell.phase && one.size < cell.size)?;
+    let growth = f64::from(cell.size?) / f64::from(smaller.size?);
+    let spared = !cell.builder.starts_with("rbuild") && smaller.seconds()? * growth > plan.limit;
+    spared.then(|| format!("it would take longer than {} s", plan.limit))
 }
 
 /// Brings about what the phase begins with, and measures one build.

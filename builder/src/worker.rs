@@ -110,11 +110,18 @@ impl Worker for BuildWorker<'_> {
         Ok(Output::Context(context.name.clone()))
     }
 
+    fn stack(&self, parts: &[Output]) -> Output {
+        Output::Snapshot(Snapshot::stacked(parts.iter().filter_map(|part| match part {
+            Output::Snapshot(snapshot) => Some(snapshot),
+            Output::Context(_) => None,
+        })))
+    }
+
     fn content(&self, output: &Output, selector: &Selector) -> Result<ContentDigest, WorkError> {
         match (output, selector) {
             (Output::Context(name), Selector::Paths(paths)) => self.context_content(name, paths),
             (Output::Context(name), Selector::Whole) => {
-                let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
+                let all = PathSelector::everything();
                 self.context_content(name, &all)
             }
             (Output::Snapshot(snapshot), Selector::Whole) => self.stack_content(snapshot),
@@ -180,6 +187,7 @@ impl Worker for BuildWorker<'_> {
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
             Op::Context(context) => return Ok(Made::new(self.context(context)?)),
+            Op::Stack => return Ok(Made::new(self.stack(job.inputs))),
         };
         Ok(Made::new(Output::Snapshot(snapshot)))
     }
@@ -329,7 +337,7 @@ impl BuildWorker<'_> {
 
     fn is_unsteady(&self, snapshot: &Snapshot) -> bool {
         let unsteady = lock(&self.known.unsteady);
-        unsteady.iter().any(|known| snapshot.layers.starts_with(&known.layers))
+        unsteady.iter().any(|known| snapshot.holds(known))
     }
 
     /// A store that cannot be written to makes the next build slower, not this one wrong.

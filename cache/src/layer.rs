@@ -87,6 +87,17 @@ impl Snapshot {
     pub fn with(&self, layer: LayerId) -> Snapshot {
         Snapshot { layers: self.layers.iter().copied().chain([layer]).collect() }
     }
+
+    /// These stacks on one another, the first one at the bottom.
+    pub fn stacked<'a>(parts: impl IntoIterator<Item = &'a Snapshot>) -> Snapshot {
+        Snapshot { layers: parts.into_iter().flat_map(|part| part.layers.clone()).collect() }
+    }
+
+    /// Whether this stack was made on `other` or with it.
+    pub fn holds(&self, other: &Snapshot) -> bool {
+        let count = other.layers.len();
+        count == 0 || self.layers.windows(count).any(|layers| layers == other.layers)
+    }
 }
 
 impl Layers {

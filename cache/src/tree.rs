@@ -10,6 +10,7 @@
 mod digest;
 mod listing;
 pub mod manifest;
+mod narrow;
 mod node;
 mod resolve;
 mod root;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use digest::{DigestError, Hashing, read_xattrs};
 pub use node::{Node, NodeKind, Time, Xattrs};
-pub use select::{Found, Match, SelectError, Selection};
+pub use select::{Found, Match, Reason, SelectError, Selection};
 
 use listing::Listing;
 use resolve::Resolved;
@@ -43,12 +44,17 @@ pub enum Selector {
 }
 
 /// One source of a `COPY` or `ADD`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PathSelector {
     /// Relative to the tree's root and clean: no leading `/`, no `.` or `..`; empty for the root
     /// itself. A pattern of Go's `filepath.Match` (`*`, `?`, `[a-z]`, `\`) if it has one of those
     /// characters, else a literal path.
     pub pattern: String,
+    /// `--parents`: only this of what lies below the matches, with the directories on the way.
+    /// Relative to each match, with the wildcards of `.dockerignore`; without one, and if `pattern`
+    /// has none, it has to be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<String>,
     /// `--exclude` patterns, in the order given.
     pub exclude: Vec<String>,
 }
@@ -113,6 +119,18 @@ pub struct OpenError {
     pub source: io::Error,
 }
 
+impl PathSelector {
+    /// All that a pattern matches.
+    pub fn of(pattern: impl Into<String>) -> PathSelector {
+        PathSelector { pattern: pattern.into(), ..PathSelector::default() }
+    }
+
+    /// The whole tree.
+    pub fn everything() -> PathSelector {
+        PathSelector::default()
+    }
+}
+
 impl Tree {
     /// Opens a directory. A link in `root` itself is followed.
     pub fn open(
@@ -170,7 +188,7 @@ impl Tree {
             }
             _ => Xattrs::new(),
         };
-        Ok(Some(Found { path: path.to_vec(), node, xattrs }))
+        Ok(Some(Found { path: path.to_vec(), node, xattrs, reason: Reason::Asked }))
     }
 
     /// Opens what `path` leads to, links followed inside the root, to be mounted elsewhere: nothing

@@ -46,7 +46,7 @@ pub enum InputKey {
 }
 
 /// Bumped when the same op would make other bytes, or keys are made differently.
-const VERSION: &[u8] = b"rbuild key 1\0";
+const VERSION: &[u8] = b"rbuild key 2\0";
 
 impl Part {
     /// How a person is told that this part differs.
@@ -128,6 +128,7 @@ fn op_parts(op: &Op) -> Vec<Part> {
             part("sources", &copy.sources),
         ],
         Op::MakeDir(dir) => vec![part("directory", &dir.path), part("user", &dir.user)],
+        Op::Stack => Vec::new(),
     }
 }
 

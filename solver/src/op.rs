@@ -40,12 +40,16 @@ pub enum Op {
     Copy(CopyOp),
     /// Make a directory where there is none: `WORKDIR`.
     MakeDir(MakeDirOp),
+    /// The inputs laid over each other, the first one at the bottom: a tree and what was made apart
+    /// from it, `COPY --link`. Needs the bytes of neither.
+    Stack,
 }
 
 impl Op {
-    /// Whether there is something to do. A context only has to be named.
+    /// Whether there is something to do. A context only has to be named, and a stack is known as
+    /// soon as its inputs are.
     pub fn is_work(&self) -> bool {
-        !matches!(self, Op::Context(_))
+        !matches!(self, Op::Context(_) | Op::Stack)
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Decision<O> {
     /// Its result is not recorded under the definition key. It runs, unless its inputs turn out
     /// to have the content of an earlier run.
     Run(MissReason),
+    /// It is there as soon as its inputs are: nothing is looked up, run or recorded.
+    Stack,
     /// Everything that would use it is there already.
     Unneeded,
 }
@@ -130,13 +132,13 @@ fn decide<W: Worker>(
     steps: &mut [Step<W::Output>],
 ) -> Result<(), (VertexId, W::Error)> {
     let mut asked: HashSet<VertexId> = targets.iter().copied().collect();
-    for step in steps.iter_mut().rev().filter(|step| graph.vertex(step.id).op.is_work()) {
-        if !asked.contains(&step.id) {
+    for step in steps.iter_mut().rev() {
+        let vertex = graph.vertex(step.id);
+        if !asked.contains(&step.id) || matches!(vertex.op, Op::Context(_)) {
             continue;
         }
-        let vertex = graph.vertex(step.id);
         decide_step(vertex, step, worker);
-        if let Decision::Run(_) = step.decision {
+        if let Decision::Run(_) | Decision::Stack = step.decision {
             asked.extend(vertex.inputs.iter().map(|edge| edge.from));
         }
     }
@@ -144,6 +146,10 @@ fn decide<W: Worker>(
 }
 
 fn decide_step<W: Worker>(vertex: &Vertex, step: &mut Step<W::Output>, worker: &W) {
+    if vertex.op == Op::Stack {
+        step.decision = Decision::Stack;
+        return;
+    }
     let asked = vertex.origin.always_run;
     if !asked && let Some(output) = worker.look_up(step.id, vertex, &step.key) {
         step.decision = Decision::Hit(output);

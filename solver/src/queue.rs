@@ -122,11 +122,13 @@ impl Queue {
 fn remaining<O>(graph: &Graph, plan: &Plan<O>) -> HashMap<VertexId, Duration> {
     let mut remaining: HashMap<VertexId, Duration> = HashMap::new();
     for step in plan.steps.iter().rev() {
-        if let Decision::Run(_) = step.decision {
-            let own = step.expected.map_or(UNKNOWN, |Cost { took, .. }| took);
-            let after = graph.users(step.id).filter_map(|user| remaining.get(&user)).max();
-            remaining.insert(step.id, own + after.copied().unwrap_or_default());
-        }
+        let own = match step.decision {
+            Decision::Run(_) => step.expected.map_or(UNKNOWN, |Cost { took, .. }| took),
+            Decision::Stack => Duration::ZERO,
+            Decision::Hit(_) | Decision::Unneeded => continue,
+        };
+        let after = graph.users(step.id).filter_map(|user| remaining.get(&user)).max();
+        remaining.insert(step.id, own + after.copied().unwrap_or_default());
     }
     remaining
 }

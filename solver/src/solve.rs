@@ -16,6 +16,7 @@ use rbuild_cache::tree::Selector;
 use crate::event::Event;
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::key;
+use crate::op::Op;
 use crate::plan::{Decision, MissReason, Plan, Step};
 use crate::queue::{Queue, Ready};
 use crate::worker::{Cancel, Candidate, Cost, Job, RecordedInput, Save, Worker};
@@ -93,7 +94,7 @@ pub fn solve<W: Worker>(
     announce_hits(graph, &plan, worker, events);
     let scope = Scope { graph, worker, cancel, events };
     thread::scope(|threads| {
-        let mut board = Board::new(graph, &plan, limits);
+        let mut board = Board::new(graph, &plan, worker, limits);
         let (sender, outcomes) = mpsc::channel();
         loop {
             for todo in board.startable(worker) {
@@ -105,7 +106,7 @@ pub fn solve<W: Worker>(
                     let _ = sender.send(Outcome::<W> { vertex: todo.step.id, result });
                 });
             }
-            match board.wait(graph, &outcomes, cancel) {
+            match board.wait(graph, worker, &outcomes, cancel) {
                 Turn::Look => {}
                 Turn::End => return board.results(targets),
             }
@@ -256,7 +257,7 @@ struct Board<'a, W: Worker> {
 }
 
 impl<'a, W: Worker> Board<'a, W> {
-    fn new(graph: &Graph, plan: &'a Plan<W::Output>, limits: Limits) -> Board<'a, W> {
+    fn new(graph: &Graph, plan: &'a Plan<W::Output>, worker: &W, limits: Limits) -> Board<'a, W> {
         let mut board = Board {
             states: HashMap::new(),
             to_run: HashMap::new(),
@@ -274,6 +275,13 @@ impl<'a, W: Worker> Board<'a, W> {
                         0 => board.queue.push(step.id),
                         missing => drop(board.states.insert(step.id, State::Waits(missing))),
                     }
+                }
+                Decision::Stack => {
+                    let state = match board.missing(graph, step.id) {
+                        0 => State::Ends(worker.stack(&board.inputs(graph, step.id))),
+                        missing => State::Waits(missing),
+                    };
+                    board.states.insert(step.id, state);
                 }
                 Decision::Unneeded => {}
             }
@@ -297,7 +305,13 @@ impl<'a, W: Worker> Board<'a, W> {
     }
 
     /// Waits until a step ends, or until it is time to look at the machine again.
-    fn wait(&mut self, graph: &Graph, outcomes: &Receiver<Outcome<W>>, cancel: &Cancel) -> Turn {
+    fn wait(
+        &mut self,
+        graph: &Graph,
+        worker: &W,
+        outcomes: &Receiver<Outcome<W>>,
+        cancel: &Cancel,
+    ) -> Turn {
         if self.queue.is_idle() {
             return Turn::End;
         }
@@ -311,7 +325,7 @@ impl<'a, W: Worker> Board<'a, W> {
         };
         match outcome {
             Some(outcome) => {
-                self.finish(graph, outcome, cancel);
+                self.finish(graph, worker, outcome, cancel);
                 Turn::Look
             }
             None => Turn::End,
@@ -321,23 +335,37 @@ impl<'a, W: Worker> Board<'a, W> {
     /// Marks a step as running and hands out its inputs.
     fn start(&mut self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
         self.states.insert(id, State::Runs);
+        self.inputs(graph, id)
+    }
+
+    fn inputs(&self, graph: &Graph, id: VertexId) -> Vec<W::Output> {
         let inputs = graph.vertex(id).inputs.iter();
         inputs.filter_map(|edge| self.output(edge.from).cloned()).collect()
     }
 
-    fn finish(&mut self, graph: &Graph, outcome: Outcome<W>, cancel: &Cancel) {
+    /// Remembers a result for those who wait for it. What is stacked of it is there at once: that
+    /// costs nothing, so no thread does it.
+    fn end(&mut self, graph: &Graph, worker: &W, id: VertexId, output: W::Output) {
+        let mut ended = vec![(id, output)];
+        while let Some((id, output)) = ended.pop() {
+            self.states.insert(id, State::Ends(output));
+            for user in graph.users(id) {
+                let Some(State::Waits(inputs)) = self.states.get_mut(&user) else { continue };
+                *inputs -= 1;
+                match (*inputs, &graph.vertex(user).op) {
+                    (0, Op::Stack) => ended.push((user, worker.stack(&self.inputs(graph, user)))),
+                    (0, _) => self.queue.push(user),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, graph: &Graph, worker: &W, outcome: Outcome<W>, cancel: &Cancel) {
         self.queue.ended(outcome.vertex);
         match outcome.result {
             Ok(output) => {
-                self.states.insert(outcome.vertex, State::Ends(output));
-                for user in graph.users(outcome.vertex) {
-                    if let Some(State::Waits(inputs)) = self.states.get_mut(&user) {
-                        *inputs -= 1;
-                        if *inputs == 0 {
-                            self.queue.push(user);
-                        }
-                    }
-                }
+                self.end(graph, worker, outcome.vertex, output);
                 if cancel.is_cancelled() && self.failure.is_none() {
                     self.failure = Some(SolveError::Canceled);
                 }

@@ -28,6 +28,9 @@ pub trait Worker: Sync {
     /// The tree that the user gives under this name. Reads nothing yet.
     fn context(&self, context: &ContextOp) -> Result<Self::Output, Self::Error>;
 
+    /// The results laid over each other, the first one at the bottom. Reads nothing.
+    fn stack(&self, parts: &[Self::Output]) -> Self::Output;
+
     /// The digest of what `selector` picks of `output`. Computed once and remembered.
     fn content(
         &self,

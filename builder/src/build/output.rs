@@ -88,6 +88,7 @@ fn base_of(graph: &Graph, vertex: VertexId) -> Option<ImageOp> {
         Op::Exec(op) => op.root,
         Op::Copy(op) => op.base,
         Op::MakeDir(op) => op.base,
+        Op::Stack => Some(0),
         Op::Context(_) | Op::Http(_) | Op::Git(_) => None,
     };
     base_of(graph, vertex.inputs.get(below?)?.from)

@@ -54,7 +54,7 @@ pub fn main(args: Args) -> Result<Exit, Failure> {
 }
 
 fn list(files: &Files) -> Result<Exit, Failure> {
-    let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let all = PathSelector::everything();
     let selection =
         files.tree.select(&all).map_err(|error| Failure::new(Exit::Build, &error, None))?;
     let mut lines = String::new();

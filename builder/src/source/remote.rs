@@ -289,7 +289,7 @@ impl<'a> Remotes<'a> {
         let time = checkout.time(op, self.now);
         let tree = Tree::open(&checkout.path, Owners::Root, None)?;
         let pattern = literal(&op.subdir);
-        let selection = tree.select(&PathSelector { pattern, exclude: Vec::new() });
+        let selection = tree.select(&PathSelector::of(pattern));
         let subdir = || RemoteError::Subdir {
             remote: redacted(&op.remote),
             subdir: op.subdir.clone(),

@@ -26,7 +26,7 @@ use rbuild_cache::ContentDigest;
 use rbuild_cache::LayerWriter;
 use rbuild_cache::archive::BadMember;
 use rbuild_cache::layer::{Entry, Kind, WriteError};
-use rbuild_cache::tree::{self, Found, Match, NodeKind, SelectError, Selection};
+use rbuild_cache::tree::{self, Found, Match, NodeKind, Reason, SelectError, Selection};
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 
 use self::mode::BadMode;
@@ -260,23 +260,42 @@ impl<'a> Run<'a, '_> {
         Ok(())
     }
 
-    /// A directory below a copied one: whatever it was, it becomes what the source is.
+    /// A directory below a copied one: whatever it was, it becomes what the source is. One that only
+    /// leads to what was asked for keeps its owner if it is there.
     fn inner_directory(
         &mut self,
         at: Vec<u8>,
         source: &Source<'a>,
         found: &Found,
     ) -> Result<(), CopyError> {
-        let made = match self.target.look(&at)? {
+        let there = self.target.look(&at)?;
+        let made = match &there {
             None | Some(There::Made(Made::NewDir)) => Made::NewDir,
             Some(there) if there.is_dir() => Made::Dir,
             Some(_) => return Err(CopyError::NotADirectory(absolute(&at))),
         };
-        self.target.put(&at, made);
-        let mut entry = self.rules.entry(at, Kind::Dir, &found.node, source.selection.owners);
+        let mut entry =
+            self.rules.entry(at.clone(), Kind::Dir, &found.node, source.selection.owners);
         entry.xattrs.clone_from(&found.xattrs);
+        if found.reason == Reason::OnTheWay {
+            self.keep_owner(&mut entry, there.as_ref());
+        }
+        self.target.put(&at, made);
         self.plan.plain(entry);
         Ok(())
+    }
+
+    fn keep_owner(&self, entry: &mut Entry, there: Option<&There>) {
+        let (uid, gid, xattrs) = match there {
+            Some(There::Base(found)) => (found.node.uid, found.node.gid, &found.xattrs),
+            Some(There::Made(_)) => match self.plan.planned(&entry.path) {
+                Some(planned) => (planned.uid, planned.gid, &planned.xattrs),
+                None => return,
+            },
+            None => return,
+        };
+        (entry.uid, entry.gid) = (uid, gid);
+        entry.xattrs.clone_from(xattrs);
     }
 
     /// Anything but a directory.

@@ -26,13 +26,14 @@ pub fn looked_at(graph: &Graph, targets: &[VertexId], outputs: Outputs) -> HashS
     };
     for id in graph.needed(targets).into_iter().rev() {
         let vertex = graph.vertex(id);
-        let below = match &vertex.op {
-            Op::Copy(op) => op.base,
-            Op::MakeDir(op) => op.base,
-            _ => None,
+        let reads = |position| match &vertex.op {
+            Op::Copy(op) => op.base != Some(position),
+            Op::MakeDir(op) => op.base != Some(position),
+            Op::Stack => false,
+            _ => true,
         };
         for (position, edge) in vertex.inputs.iter().enumerate() {
-            if below != Some(position) || seen.contains(&id) {
+            if reads(position) || seen.contains(&id) {
                 seen.insert(edge.from);
             }
         }

@@ -43,18 +43,26 @@ pub(crate) fn entry(found: &Found) -> Result<Option<Entry>, BadMember> {
     let path = clean(raw)?;
     let (mtime, xattrs) = extensions(found)?;
     let header = &found.header;
-    let field = |value: io::Result<u64>, what: &str| {
-        value.ok().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| bad(raw, what))
+    let field = |text: &[u8], value: io::Result<u64>, what: &str| match value {
+        _ if is_unset(text) => Ok(0),
+        value => {
+            value.ok().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| bad(raw, what))
+        }
     };
     Ok(Some(Entry {
         path,
         kind: kind(found)?,
         mode: header.mode().map_err(|_| bad(raw, "no valid mode"))? & 0o7777,
-        uid: field(header.uid(), "an owner beyond 32 bits")?,
-        gid: field(header.gid(), "a group beyond 32 bits")?,
+        uid: field(&header.as_old().uid, header.uid(), "an owner beyond 32 bits")?,
+        gid: field(&header.as_old().gid, header.gid(), "a group beyond 32 bits")?,
         mtime: mtime.unwrap_or_else(|| (header_mtime(header), 0)),
         xattrs,
     }))
+}
+
+/// Whether a number was left out, which tar programs take for 0.
+fn is_unset(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, 0 | b' '))
 }
 
 fn kind(found: &Found) -> Result<Kind, BadMember> {
@@ -144,6 +152,29 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(pax_time(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_owner_that_was_left_out_is_root() {
+        for (uid, expected) in
+            [(*b"\0\0\0\0\0\0\0\0", Some(0)), (*b"0000017\0", Some(15)), (*b"no owner", None)]
+        {
+            let mut header = Header::new_gnu();
+            header.as_old_mut().uid = uid;
+            header.set_mode(0o644);
+            let (path, link, pax) = (b"a".to_vec(), Vec::new(), Vec::new());
+            let found = Found {
+                header: Box::new(header),
+                path,
+                link,
+                size: 0,
+                start: 0,
+                pax,
+                sparse: None,
+            };
+            let entry = entry(&found).ok().map(|entry| entry.unwrap().uid);
+            assert_eq!(entry, expected, "{uid:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::tree::{Owners, PathSelector, Tree};
 
 fn node(root: &Path) -> Node {
     let tree = Tree::open(root, Owners::Root, None).unwrap();
-    let selector = PathSelector { pattern: "file".to_owned(), exclude: Vec::new() };
+    let selector = PathSelector::of("file");
     tree.select(&selector).unwrap().matches[0].top.node.clone()
 }
 
@@ -128,7 +128,7 @@ fn a_known_file_is_not_read() {
     let wrong = ContentDigest::of(b"not what the file holds");
     cache.put(&node(root.path()), wrong, later());
     let tree = Tree::open(root.path(), Owners::Root, None).unwrap();
-    let selector = PathSelector { pattern: "file".to_owned(), exclude: Vec::new() };
+    let selector = PathSelector::of("file");
     let selection = tree.select(&selector).unwrap();
     selection.digest(&cache).unwrap();
     assert_eq!(selection.file_digests().unwrap(), [Some(wrong)]);

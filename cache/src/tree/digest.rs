@@ -6,9 +6,11 @@
 //! | kind, permission bits, owner and group where they count | the layer holds them |
 //! | bytes and extended attributes of files, targets of links, numbers of devices | the layer holds them |
 //! | which paths are one file | the layer keeps hard links |
+//! | which directories only lead to others | the destination keeps their owners |
 //!
-//! Times are left out, and so is everything about a matched directory itself: its contents are
-//! copied, the destination has its own mode and owner.
+//! Times are left out, and so is everything about a matched directory but that there is one: its
+//! contents are copied, and the destination, which is made even for an empty one, has its own mode
+//! and owner.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::node::{Node, NodeKind, Time, Xattrs};
-use super::select::{Found, Match, Selection};
+use super::select::{Found, Match, Reason, Selection};
 use super::{Owners, join, root};
 use crate::ContentDigest;
 use crate::stat::StatCache;
@@ -59,6 +61,7 @@ impl Selection {
         for (position, ((one, found), file)) in self.all().zip(files).enumerate() {
             let top = found.path.is_empty();
             if top && found.node.is_dir() {
+                bytes(&mut text, b"");
                 continue;
             }
             bytes(&mut text, if top { &one.name } else { &found.path });
@@ -139,7 +142,10 @@ impl Selection {
         };
         match &node.kind {
             NodeKind::Dir => {
-                text.push(b'd');
+                text.push(match found.reason {
+                    Reason::Asked => b'd',
+                    Reason::OnTheWay => b'w',
+                });
                 attributes(text, &found.xattrs);
             }
             NodeKind::File => {

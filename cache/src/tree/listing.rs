@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
 use super::root::{Name, OpenDir};
-use super::{Found, SelectError, Tree, Verdict, join, lock};
-use crate::pattern::rules::Rules;
+use super::{Found, Reason, SelectError, Tree, Verdict, join, lock};
 
 /// What one directory holds, in the order of names.
 pub(super) struct Listing {
@@ -36,7 +36,7 @@ pub(super) enum Presence {
 
 impl Presence {
     /// What two lists of rules say together.
-    fn and(self, other: Presence) -> Presence {
+    pub(super) fn and(self, other: Presence) -> Presence {
         match (self, other) {
             (Presence::Hidden(rule), _) | (_, Presence::Hidden(rule)) => Presence::Hidden(rule),
             (Presence::IfNeeded(rule), _) | (_, Presence::IfNeeded(rule)) => {
@@ -60,6 +60,7 @@ struct Seen {
     /// Its position in the listing.
     child: usize,
     presence: Presence,
+    reason: Reason,
     /// Of a directory: its own visit.
     visit: Option<usize>,
 }
@@ -80,15 +81,15 @@ impl Tree {
     }
 
     /// Everything below the directory `path`, parents first. Paths are relative to it, which is also
-    /// what `exclude` is relative to.
+    /// what the patterns of `narrow` are relative to.
     ///
     /// The walk goes level by level, all directories of one at once: an endless line of nested
     /// directories costs no stack.
-    pub(super) fn below(&self, path: &[u8], exclude: &Rules) -> Result<Vec<Found>, SelectError> {
+    pub(super) fn below(&self, path: &[u8], narrow: &Narrow) -> Result<Vec<Found>, SelectError> {
         let mut visits: Vec<Visit> = Vec::new();
         let mut level = vec![(path.to_vec(), Vec::new())];
         while !level.is_empty() {
-            let look = |(path, relative): (Vec<u8>, Vec<u8>)| self.visit(path, relative, exclude);
+            let look = |(path, relative): (Vec<u8>, Vec<u8>)| self.visit(path, relative, narrow);
             // A single directory is not worth handing to another thread.
             let seen: Vec<Visit> = match level.len() {
                 1 => level.drain(..).map(look).collect::<Result<_, _>>()?,
@@ -114,14 +115,20 @@ impl Tree {
         &self,
         path: Vec<u8>,
         relative: Vec<u8>,
-        exclude: &Rules,
+        narrow: &Narrow,
     ) -> Result<Visit, SelectError> {
         let listing = self.listing(&path)?;
         let mut seen = Vec::with_capacity(listing.children.len());
         for (child, entry) in listing.children.iter().enumerate() {
-            let presence = entry.presence.and(excluded(exclude, &relative, entry));
+            let narrowed = narrow.presence(&relative, entry);
+            let presence = entry.presence.and(narrowed);
             if !matches!(presence, Presence::Hidden(_)) {
-                seen.push(Seen { child, presence, visit: None });
+                // What the filter says about a directory shows nowhere: the tree is what is left.
+                let reason = match narrowed {
+                    Presence::Included => Reason::Asked,
+                    _ => Reason::OnTheWay,
+                };
+                seen.push(Seen { child, presence, reason, visit: None });
             }
         }
         Ok(Visit { path, relative, listing, seen })
@@ -171,21 +178,6 @@ impl Tree {
     }
 }
 
-/// What `--exclude` says about a child of the directory `relative`.
-fn excluded(rules: &Rules, relative: &[u8], child: &Child) -> Presence {
-    if rules.is_empty() {
-        return Presence::Included;
-    }
-    let path = join(relative, &child.name);
-    match rules.decide(&path) {
-        Some(decision) if rules.excludes(&path) => match child.node.is_dir() {
-            true if !rules.prunes(&path) => Presence::IfNeeded(decision.rule),
-            _ => Presence::Hidden(decision.rule),
-        },
-        _ => Presence::Included,
-    }
-}
-
 /// Puts what is below each directory behind it, and drops directories that nothing needs.
 fn in_order(visits: &[Visit]) -> Vec<Found> {
     let needed = needed(visits);
@@ -203,7 +195,7 @@ fn in_order(visits: &[Visit]) -> Vec<Found> {
         let inner = seen.visit.map(|inner| &visits[inner]);
         let xattrs = inner.map(|inner| inner.listing.xattrs.clone()).unwrap_or_default();
         let path = join(&visit.relative, &child.name);
-        found.push(Found { path, node: child.node.clone(), xattrs });
+        found.push(Found { path, node: child.node.clone(), xattrs, reason: seen.reason });
         open.extend(inner.map(|inner| (inner, inner.seen.iter())));
     }
     found

@@ -9,11 +9,11 @@ use rustix::io::Errno;
 
 use super::digest::Digests;
 use super::listing::Presence;
+use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
 use super::resolve::{Absence, Resolved, lossy};
 use super::root::Root;
 use super::{Owners, PathSelector, Tree, join};
-use crate::pattern::rules::Rules;
 use crate::pattern::{BadPattern, Glob, has_wildcards};
 
 /// What a selector picked of a tree. It keeps the tree's directory open, and says what was there
@@ -50,6 +50,17 @@ pub struct Found {
     pub node: Node,
     /// The extended attributes of a directory. Those of files are read with their bytes.
     pub xattrs: Xattrs,
+    /// Why it is part of the selection.
+    pub reason: Reason,
+}
+
+/// Why a path is part of a selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It was asked for, by itself or with a directory above it.
+    Asked,
+    /// A directory that was not asked for, or left out, and holds something that was asked for.
+    OnTheWay,
 }
 
 /// Why nothing could be selected.
@@ -72,6 +83,16 @@ pub enum SelectError {
     NotADirectory {
         /// The part of the pattern before its first wildcard.
         path: String,
+    },
+    /// A path whose parents are to be kept does not have them.
+    #[error(
+        "`{path}` leads through a symbolic link to `{to}`: parents are kept of paths without links"
+    )]
+    ThroughLink {
+        /// The path as it was asked for.
+        path: String,
+        /// Where it is.
+        to: String,
     },
     /// Links that lead to each other.
     #[error("`{path}` leads through too many symbolic links")]
@@ -120,14 +141,17 @@ impl Selection {
 
 impl Tree {
     pub(super) fn find(&self, selector: &PathSelector) -> Result<Selection, SelectError> {
-        let exclude = Rules::new(&selector.exclude).map_err(|(_, error)| error)?;
-        let matches = if has_wildcards(&selector.pattern) {
-            self.find_pattern(&selector.pattern, &exclude)?
+        let narrow = Narrow::new(selector)?;
+        let mut matches = if has_wildcards(&selector.pattern) {
+            self.find_pattern(&selector.pattern, &narrow)?
         } else {
             let path = selector.pattern.as_bytes();
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            vec![self.follow(name, path, &exclude)?]
+            vec![self.follow(name, path, &narrow)?]
         };
+        if let Some(include) = &selector.include {
+            matches = self.holding(matches, selector, include)?;
+        }
         Ok(Selection {
             matches,
             owners: self.shared.owners,
@@ -136,9 +160,48 @@ impl Tree {
         })
     }
 
+    /// The matches that can hold what is to be included: directories. What is named without
+    /// wildcards has to be there.
+    fn holding(
+        &self,
+        mut matches: Vec<Match>,
+        selector: &PathSelector,
+        include: &str,
+    ) -> Result<Vec<Match>, SelectError> {
+        if has_wildcards(&selector.pattern) {
+            matches.retain(|one| one.top.node.is_dir());
+            return Ok(matches);
+        }
+        for one in &matches {
+            if !one.top.node.is_dir() {
+                return Err(SelectError::NotADirectory { path: selector.pattern.clone() });
+            }
+            if one.below.is_empty() && !has_wildcards(include) {
+                return Err(self.not_included(&join(&one.path, include.as_bytes())));
+            }
+        }
+        Ok(matches)
+    }
+
+    fn not_included(&self, path: &[u8]) -> SelectError {
+        match self.resolve(path) {
+            Err(error) => error,
+            Ok(Resolved::Absent(absence)) => self.missing(path, &absence),
+            Ok(Resolved::At { path: to, .. }) if to != path => {
+                SelectError::ThroughLink { path: lossy(path), to: lossy(&to) }
+            }
+            Ok(Resolved::At { .. }) => SelectError::Missing {
+                path: lossy(path),
+                hidden_by: Some("`--exclude`".to_owned()),
+                link: None,
+                nearest: None,
+            },
+        }
+    }
+
     /// The leading components without wildcards must be there, and may be links, as in a literal
     /// path. Those after the first wildcard only name directories, except for the last.
-    fn find_pattern(&self, pattern: &str, exclude: &Rules) -> Result<Vec<Match>, SelectError> {
+    fn find_pattern(&self, pattern: &str, narrow: &Narrow) -> Result<Vec<Match>, SelectError> {
         let globs = Glob::components(pattern)?;
         let literal = globs.iter().take_while(|glob| glob.literal().is_some());
         let prefix: Vec<&[u8]> = literal.filter_map(Glob::literal).collect();
@@ -151,7 +214,7 @@ impl Tree {
         }
         let mut matches = Vec::new();
         for directory in directories {
-            matches.extend(self.matching(&directory, last, exclude)?);
+            matches.extend(self.matching(&directory, last, narrow)?);
         }
         Ok(matches)
     }
@@ -180,12 +243,12 @@ impl Tree {
         &self,
         directory: &[u8],
         glob: &Glob,
-        exclude: &Rules,
+        narrow: &Narrow,
     ) -> Result<Vec<Match>, SelectError> {
         let listing = self.listing(directory)?;
         let mut matches = Vec::new();
         for child in listing.children.iter().filter(|child| glob.matches(&child.name)) {
-            let found = self.follow(&child.name, &join(directory, &child.name), exclude);
+            let found = self.follow(&child.name, &join(directory, &child.name), narrow);
             match (found, child.presence) {
                 (Ok(found), _) => matches.push(found),
                 // A directory that would only be there for what it holds, and holds nothing.
@@ -197,13 +260,13 @@ impl Tree {
     }
 
     /// The match at `path`, links followed, or the error that says why there is none.
-    fn follow(&self, name: &[u8], path: &[u8], exclude: &Rules) -> Result<Match, SelectError> {
+    fn follow(&self, name: &[u8], path: &[u8], narrow: &Narrow) -> Result<Match, SelectError> {
         let (at, node, presence) = match self.resolve(path)? {
             Resolved::At { path, node, presence } => (path, node, presence),
             Resolved::Absent(absence) => return Err(self.missing(path, &absence)),
         };
         let (below, xattrs) = if node.is_dir() {
-            (self.below(&at, exclude)?, self.listing(&at)?.xattrs.clone())
+            (self.below(&at, narrow)?, self.listing(&at)?.xattrs.clone())
         } else {
             (Vec::new(), Xattrs::new())
         };
@@ -214,7 +277,7 @@ impl Tree {
                 Err(self.missing(path, &absence))
             }
             _ => {
-                let top = Found { path: Vec::new(), node, xattrs };
+                let top = Found { path: Vec::new(), node, xattrs, reason: Reason::Asked };
                 Ok(Match { name: name.to_vec(), path: at, top, below })
             }
         }

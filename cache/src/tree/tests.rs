@@ -13,6 +13,8 @@ use crate::ContentDigest;
 use crate::pattern::rules::{Effect, Rules};
 use crate::stat::StatCache;
 
+mod parents;
+
 /// Makes `path`, `path/` for a directory, `path -> target` for a link; a file holds its own path.
 fn layout(paths: &[&str]) -> TempDir {
     let root = TempDir::new().unwrap();
@@ -34,7 +36,7 @@ fn tree(root: &TempDir) -> Tree {
 }
 
 fn selector(pattern: &str) -> PathSelector {
-    PathSelector { pattern: pattern.to_owned(), exclude: Vec::new() }
+    PathSelector::of(pattern)
 }
 
 /// Files as `name=bytes`, directories as `inner/path` or `inner/path/`, links as `path->target`.
@@ -223,7 +225,7 @@ fn exclude_is_relative_to_each_matched_directory() {
     let root = layout(paths);
     for (pattern, exclude, expected) in rows {
         let exclude = exclude.iter().map(|&text| text.to_owned()).collect();
-        let selector = PathSelector { pattern: (*pattern).to_owned(), exclude };
+        let selector = PathSelector { exclude, ..PathSelector::of(*pattern) };
         let selection = tree(&root).select(&selector).unwrap();
         let names: Vec<String> = shown(&selection)
             .into_iter()

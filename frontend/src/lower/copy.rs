@@ -3,7 +3,7 @@
 mod mode;
 
 use rbuild_cache::pattern::rules::Rules;
-use rbuild_cache::pattern::{Glob, has_wildcards};
+use rbuild_cache::pattern::{BadPattern, Glob, has_wildcards};
 use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin, Vertex, VertexId};
 use rbuild_solver::op::{ContextOp, CopyOp, CopySource, Op, Unpack};
@@ -15,6 +15,7 @@ use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::expand::Style;
 use crate::scope::{Fallible, expand};
+use crate::source::Spanned;
 use crate::stage::lookup::CopyFrom;
 use crate::stage::reach::Step;
 
@@ -25,9 +26,24 @@ use super::stage::StageLowering;
 /// What differs between the instructions that copy.
 enum Verb<'a> {
     /// `COPY`
-    Copy { from: Option<CopyFrom> },
+    Copy { from: Option<CopyFrom>, keeps: Keeps },
     /// `ADD`, with `--unpack`.
     Add { unpack: Option<bool>, fetch: Fetch<'a> },
+}
+
+/// What is kept of the path of a source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    /// Its name.
+    Name,
+    /// Its parents too: `--parents`.
+    Parents,
+}
+
+/// `--chown` and `--chmod`, expanded.
+struct Attributes {
+    chown: Option<String>,
+    chmod: Option<String>,
 }
 
 /// What is copied, expanded.
@@ -54,7 +70,8 @@ impl StageLowering<'_, '_> {
     pub(super) fn copy(&mut self, step: &Step, copy: &CopyFiles) -> Fallible<()> {
         let from = copy.from.as_ref();
         let from = from.map(|from| self.lowering.stages.copy_from(from, self.index)).transpose()?;
-        self.transfer(step, &copy.transfer, &Verb::Copy { from })
+        let keeps = if is_on(copy.parents.as_ref()) { Keeps::Parents } else { Keeps::Name };
+        self.transfer(step, &copy.transfer, &Verb::Copy { from, keeps })
     }
 
     pub(super) fn add_files(&mut self, step: &Step, add: &AddFiles) -> Fallible<()> {
@@ -64,24 +81,17 @@ impl StageLowering<'_, '_> {
 
     fn transfer(&mut self, step: &Step, transfer: &Transfer, verb: &Verb<'_>) -> Fallible<()> {
         let dest = self.word(&transfer.dest)?;
-        let chown = self.optional(transfer.chown.as_ref())?;
-        let chmod = self.optional(transfer.chmod.as_ref())?;
-        if let (Some(mode), Some(text)) = (&chmod, &transfer.chmod) {
-            mode::check(mode).map_err(|reason| {
-                let message = format!("`{mode}` is not a mode: {reason}");
-                Diagnostic::error("bad-mode", text.span(), message)
-            })?;
-        }
+        let attributes = self.attributes(transfer)?;
         let Sources { paths, inline } = self.sources(transfer, verb)?;
         let exclude = excludes(transfer)?;
-        let mut shown = vec![verb.keyword().to_owned()];
-        shown.extend(chown.as_ref().map(|owner| format!("--chown={owner}")));
-        shown.extend(chmod.as_ref().map(|mode| format!("--chmod={mode}")));
-        shown.extend(paths.iter().map(|source| redacted(&source.path)));
-        shown.extend(inline.iter().map(|file| format!("<<{}", file.name)));
-        shown.push(dest.clone());
+        let history = history(verb, &attributes, &paths, &inline, &dest);
+        // With a mode it is an ordinary copy to Docker, and the same tree has to come out.
+        let apart = is_on(transfer.link.as_ref()) && attributes.chmod.is_none();
+        if apart && let (Some(owner), Some(text)) = (&attributes.chown, &transfer.chown) {
+            check_numbers(owner, text)?;
+        }
 
-        let (mut inputs, base) = self.tip_edge();
+        let (mut inputs, base) = if apart { (Vec::new(), None) } else { self.tip_edge() };
         let mut sources = Vec::new();
         for source in &paths {
             if let Some(edge) = self.edge(step, source, &exclude, verb)? {
@@ -93,18 +103,34 @@ impl StageLowering<'_, '_> {
         let inline =
             inline.into_iter().map(|Inline { name, data }| CopySource::Inline { name, data });
         sources.extend(inline);
-        let op = Op::Copy(CopyOp {
-            base,
-            sources,
-            dest: path::destination(&self.state.config.config.working_dir, &dest),
-            chown,
-            chmod,
-        });
+        let Attributes { chown, chmod } = attributes;
+        let dest = path::destination(&self.state.config.config.working_dir, &dest);
+        let op = Op::Copy(CopyOp { base, sources, dest, chown, chmod });
         let line = self.shown(&step.instruction, self.style());
         let origin = self.origin(step, verb.keyword(), &line);
-        self.state.tip = Some(self.add(op, inputs, origin));
-        self.state.config.record(format!("{} # buildkit", shown.join(" ")), Layer::Made);
+        let copied = self.add(op, inputs, origin.clone());
+        self.state.tip = Some(if apart { self.on_tip(copied, origin) } else { copied });
+        self.state.config.record(history, Layer::Made);
         Ok(())
+    }
+
+    /// What was made apart from the stage's tree, on it.
+    fn on_tip(&mut self, made: VertexId, origin: Origin) -> VertexId {
+        let Some(tip) = self.state.tip else { return made };
+        let part = |from| Edge { from, selector: Selector::Whole };
+        self.add(Op::Stack, vec![part(tip), part(made)], origin)
+    }
+
+    fn attributes(&self, transfer: &Transfer) -> Fallible<Attributes> {
+        let chown = self.optional(transfer.chown.as_ref())?;
+        let chmod = self.optional(transfer.chmod.as_ref())?;
+        if let (Some(mode), Some(text)) = (&chmod, &transfer.chmod) {
+            mode::check(mode).map_err(|reason| {
+                let message = format!("`{mode}` is not a mode: {reason}");
+                Diagnostic::error("bad-mode", text.span(), message)
+            })?;
+        }
+        Ok(Attributes { chown, chmod })
     }
 
     /// The paths and the files given inline, expanded.
@@ -133,11 +159,7 @@ impl StageLowering<'_, '_> {
         if let Verb::Add { fetch, .. } = verb {
             fetch.check_path()?;
         }
-        if has_wildcards(&path) {
-            Glob::components(&path).map_err(|error| {
-                Diagnostic::error("bad-pattern", text.span(), error.to_string())
-            })?;
-        }
+        check_pattern(&verb.selector(&path, &[]), text)?;
         Ok(Source { text, path, address: None })
     }
 
@@ -172,16 +194,15 @@ impl StageLowering<'_, '_> {
         if let (Some(address), Verb::Add { fetch, .. }) = (&source.address, verb) {
             return self.remote_edge(address, source.text, step, fetch, exclude).map(Some);
         }
-        let pattern = path::source(&source.path);
+        let selector = verb.selector(&source.path, exclude);
         let Some(from) = self.tree(verb.from()) else {
-            if has_wildcards(&pattern) || pattern.is_empty() {
+            if has_wildcards(&source.path) || selector == verb.selector("/", exclude) {
                 return Ok(None);
             }
             let message = format!("`{}` does not exist: what is copied from is empty", source.path);
             return Err(Box::new(Diagnostic::error("empty-source", source.text.span(), message)));
         };
-        let selector = Selector::Paths(PathSelector { pattern, exclude: exclude.to_vec() });
-        Ok(Some(Edge { from, selector }))
+        Ok(Some(Edge { from, selector: Selector::Paths(selector) }))
     }
 
     /// Whose result the sources are in.
@@ -226,9 +247,18 @@ impl Verb<'_> {
 
     fn from(&self) -> Option<&CopyFrom> {
         match self {
-            Verb::Copy { from } => from.as_ref(),
+            Verb::Copy { from, .. } => from.as_ref(),
             Verb::Add { .. } => None,
         }
+    }
+
+    /// Which paths of a tree a source names.
+    fn selector(&self, source: &str, exclude: &[String]) -> PathSelector {
+        let (pattern, include) = match self {
+            Verb::Copy { keeps: Keeps::Parents, .. } => path::with_parents(source),
+            _ => (path::source(source), None),
+        };
+        PathSelector { pattern, include, exclude: exclude.to_vec() }
     }
 
     /// What is local is unpacked unless `--unpack` says no, a file from elsewhere only if it says
@@ -241,6 +271,52 @@ impl Verb<'_> {
         };
         if wanted { Unpack::Archives } else { Unpack::No }
     }
+}
+
+/// The line that the image's history has of a copy. `--link` and `--exclude` do not show in it.
+fn history(
+    verb: &Verb<'_>,
+    attributes: &Attributes,
+    paths: &[Source<'_>],
+    inline: &[Inline],
+    dest: &str,
+) -> String {
+    let mut shown = vec![verb.keyword().to_owned()];
+    if let Verb::Copy { keeps: Keeps::Parents, .. } = verb {
+        shown.push("--parents".to_owned());
+    }
+    shown.extend(attributes.chown.as_ref().map(|owner| format!("--chown={owner}")));
+    shown.extend(attributes.chmod.as_ref().map(|mode| format!("--chmod={mode}")));
+    shown.extend(paths.iter().map(|source| redacted(&source.path)));
+    shown.extend(inline.iter().map(|file| format!("<<{}", file.name)));
+    shown.push(dest.to_owned());
+    format!("{} # buildkit", shown.join(" "))
+}
+
+fn is_on(flag: Option<&Spanned<bool>>) -> bool {
+    flag.is_some_and(|flag| flag.value)
+}
+
+/// Names of owners are in the image, which a linked copy does not see; `root` is the same in all.
+fn check_numbers(owner: &str, text: &Text) -> Fallible<()> {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(name) = owner.split(':').find(|part| !is_number(part) && *part != "root") else {
+        return Ok(());
+    };
+    let message = format!("`--link` cannot look up the name `{name}`: it does not see the image");
+    let error = Diagnostic::error("linked-owner", text.span(), message);
+    Err(Box::new(error.with_help("use numbers, as in `--chown=1000:1000`, or drop `--link`")))
+}
+
+fn check_pattern(selector: &PathSelector, text: &Text) -> Fallible<()> {
+    let bad = |error: BadPattern| {
+        Box::new(Diagnostic::error("bad-pattern", text.span(), error.to_string()))
+    };
+    if has_wildcards(&selector.pattern) {
+        Glob::components(&selector.pattern).map_err(bad)?;
+    }
+    Rules::new(&selector.include).map_err(|(_, error)| bad(error))?;
+    Ok(())
 }
 
 fn remote_source(text: &Text) -> Diagnostic {

@@ -8,6 +8,7 @@ mod options;
 use rbuild_cache::pattern::escaped;
 use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, VertexId};
+use rbuild_solver::op::Op;
 use rbuild_solver::op::mount::{
     Access, CacheMount, FileOwner, Mount, MountKind, SecretMount, SecretVariable, Sharing, Source,
     SshMount,
@@ -189,10 +190,10 @@ impl StageLowering<'_, '_> {
 
     /// The whole of an image or a stage is known by its layers, without reading any file.
     fn selector(&self, tree: VertexId, path: &str) -> Selector {
-        let is_context = !self.lowering.graph.vertex(tree).op.is_work();
+        let is_context = matches!(self.lowering.graph.vertex(tree).op, Op::Context(_));
         match path.is_empty() && !is_context {
             true => Selector::Whole,
-            false => Selector::Paths(PathSelector { pattern: escaped(path), exclude: Vec::new() }),
+            false => Selector::Paths(PathSelector::of(escaped(path))),
         }
     }
 }

@@ -27,6 +27,13 @@ pub(super) fn source(path: &str) -> String {
     clean(path)[1..].to_owned()
 }
 
+/// A source of a copy that keeps its parents: where the path that is kept begins, and that path;
+/// none for everything there. The first `/./` divides them.
+pub(super) fn with_parents(path: &str) -> (String, Option<String>) {
+    let (start, kept) = path.split_once("/./").unwrap_or(("", path));
+    (source(start), Some(source(kept)).filter(|kept| !kept.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +89,28 @@ mod tests {
         ];
         for (path, expected) in rows {
             assert_eq!(source(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_dot_says_where_the_kept_path_begins() {
+        let rows = [
+            ("a/b", "", Some("a/b")),
+            ("./a//b/../c", "", Some("a/c")),
+            ("/a/b/./c/d", "a/b", Some("c/d")),
+            ("/a/./b/./c", "a", Some("b/c")),
+            ("a/b*/./c/**/e", "a/b*", Some("c/**/e")),
+            ("/./a", "", Some("a")),
+            ("a/./../../b", "a", Some("b")),
+            ("a/b/.", "", Some("a/b")),
+            ("../a", "", Some("a")),
+            ("a/./", "a", None),
+            (".", "", None),
+            ("", "", None),
+        ];
+        for (path, start, kept) in rows {
+            let expected = (start.to_owned(), kept.map(str::to_owned));
+            assert_eq!(with_parents(path), expected, "{path}");
         }
     }
 }

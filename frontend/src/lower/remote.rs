@@ -50,11 +50,12 @@ impl StageLowering<'_, '_> {
             Address::Http(http) => {
                 let pattern = literal(&http.name);
                 let op = Op::Http(fetch.http(http)?);
-                (op, &http.url, PathSelector { pattern, exclude: Vec::new() })
+                (op, &http.url, PathSelector::of(pattern))
             }
             Address::Git(git) => {
                 let op = Op::Git(fetch.git(git, text)?);
-                let whole = PathSelector { pattern: String::new(), exclude: exclude.to_vec() };
+                let whole =
+                    PathSelector { exclude: exclude.to_vec(), ..PathSelector::everything() };
                 (op, &git.remote, whole)
             }
         };

@@ -149,7 +149,7 @@ impl StageLowering<'_, '_> {
 
     /// The files of a named context as one layer.
     fn named_files(&mut self, name: &str) -> VertexId {
-        let files = PathSelector { pattern: String::new(), exclude: Vec::new() };
+        let files = PathSelector::everything();
         let edge = Edge { from: self.context(name), selector: Selector::Paths(files) };
         let op = Op::Copy(CopyOp {
             base: None,

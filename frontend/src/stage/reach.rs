@@ -11,7 +11,7 @@ use crate::parser::parse_trigger;
 use crate::source::{Source, Span};
 
 use super::lookup::CopyFrom;
-use super::{BaseRequest, Bases, StageBase, StageGraph, unsupported};
+use super::{BaseRequest, Bases, StageBase, StageGraph};
 
 /// What the target needs, as far as it is known.
 #[derive(Debug, Default)]
@@ -109,8 +109,6 @@ impl Walk<'_> {
             needed.insert(base);
         }
         for step in &steps {
-            let refused = unsupported::instruction(&step.instruction);
-            self.diagnostics.extend(refused.into_iter().map(|diagnostic| step.place(diagnostic)));
             for from in froms(&step.instruction) {
                 match self.graph.copy_from(from, index) {
                     Ok(CopyFrom::Stage(stage)) => {

@@ -66,6 +66,10 @@ fn vertex(out: &mut String, index: usize, vertex: &Vertex, source: &Source) {
         Op::Exec(op) => exec(out, op, &vertex.inputs),
         Op::Copy(op) => copy(out, op, &vertex.inputs),
         Op::MakeDir(op) => make_dir(out, op, &vertex.inputs),
+        Op::Stack => {
+            let parts: Vec<_> = vertex.inputs.iter().map(|edge| edge.from.index()).collect();
+            writeln!(out, "  stack {parts:?}").unwrap();
+        }
         #[allow(unreachable_patterns)] // Ops that lowering does not make.
         other => writeln!(out, "  {other:?}").unwrap(),
     }
@@ -135,6 +139,9 @@ fn copy(out: &mut String, op: &CopyOp, inputs: &[Edge]) {
                 let edge = &inputs[*input];
                 let Selector::Paths(paths) = &edge.selector else { panic!("{edge:?}") };
                 write!(out, "  from {}: `{}`", edge.from.index(), paths.pattern).unwrap();
+                if let Some(include) = &paths.include {
+                    write!(out, " of which `{include}`").unwrap();
+                }
                 for exclude in &paths.exclude {
                     write!(out, " without `{exclude}`").unwrap();
                 }

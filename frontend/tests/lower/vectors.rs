@@ -222,7 +222,10 @@ fn g44_history_counts_layers() {
 
 #[test]
 fn g57_an_empty_destination_is_the_working_directory() {
-    let built = built("FROM busybox\nWORKDIR /w\nCOPY testfile \"\"\nCOPY testfile $NOTHING\n");
+    let built = built(
+        "FROM busybox\nWORKDIR /w\nCOPY testfile \"\"\nCOPY testfile $NOTHING\n\
+         COPY --link testfile \"\"\nCOPY --link testfile $NOTHING\n",
+    );
     assert!(built.copies().iter().all(|copy| copy.dest == "/w/"));
 }
 

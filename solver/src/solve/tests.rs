@@ -12,6 +12,8 @@ use crate::key::{Key, OpDigest};
 use crate::op::{self, ContextOp, ExecOp, Network, Op, Platform, Security};
 use crate::worker::{LastRun, Made};
 
+mod stack;
+
 /// What the store would hold, and everything that was asked.
 #[derive(Default)]
 struct Fake {
@@ -46,6 +48,10 @@ impl Worker for Fake {
 
     fn context(&self, context: &ContextOp) -> Result<String, String> {
         self.contexts.get(&context.name).cloned().ok_or_else(|| format!("no {}", context.name))
+    }
+
+    fn stack(&self, parts: &[String]) -> String {
+        parts.join("+")
     }
 
     fn content(&self, output: &String, _: &Selector) -> Result<ContentDigest, String> {
@@ -192,8 +198,13 @@ fn context(graph: &mut Graph, name: &str) -> VertexId {
 }
 
 fn paths(from: VertexId, pattern: &str) -> Edge {
-    let selector = PathSelector { pattern: pattern.to_owned(), exclude: Vec::new() };
+    let selector = PathSelector::of(pattern);
     Edge { from, selector: Selector::Paths(selector) }
+}
+
+fn stack(graph: &mut Graph, parts: &[VertexId]) -> VertexId {
+    let inputs = parts.iter().map(|&from| Edge { from, selector: Selector::Whole }).collect();
+    graph.add(Vertex { op: Op::Stack, inputs, origin: Origin::default() })
 }
 
 /// `a`, then `b` and `c` on it, then `d` on both.

@@ -23,6 +23,8 @@ sections! {
     stages = "stages",
     run = "run",
     copy = "copy",
+    linked_copies = "link",
+    kept_parents = "parents",
     add = "add",
     config = "config",
     onbuild = "onbuild",

@@ -5,6 +5,7 @@
 
 mod bases;
 mod cache;
+mod copies;
 mod doctor;
 mod equal;
 mod errors;

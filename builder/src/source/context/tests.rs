@@ -82,7 +82,7 @@ fn open(root: &TempDir, place: &str, file: Option<&str>) -> Result<BuildContext,
 }
 
 fn names(context: &BuildContext) -> Vec<String> {
-    let selector = PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let selector = PathSelector::everything();
     let selection = context.files.tree.select(&selector).unwrap();
     let paths = selection.all().map(|(_, found)| String::from_utf8_lossy(&found.path).into_owned());
     paths.filter(|path| !path.is_empty()).collect()
@@ -141,7 +141,7 @@ fn ignored_files_are_still_read_for_the_build() {
         (names(&context), context.dockerfile.text),
         (vec!["keep".to_owned()], b"1".to_vec())
     );
-    let selector = PathSelector { pattern: "b".to_owned(), exclude: Vec::new() };
+    let selector = PathSelector::of("b");
     let error = context.files.tree.select(&selector).err().unwrap().to_string();
     let rule = format!("left out by {}/c/.dockerignore:1 `*`", root.path().display());
     assert_eq!(error, format!("`b` not found: {rule}"));
@@ -330,7 +330,7 @@ fn named_folders_have_ignore_files_of_their_own() {
     let at = |name: &str| root.path().join(name).display().to_string();
     let mut context = BuildContext::open(&at("c"), None, &mut io::empty(), reader).unwrap();
     context.add("n", &NamedSource::Folder(at("n")), reader).unwrap();
-    let all = PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let all = PathSelector::everything();
     let selection = context.files("n").tree.select(&all).unwrap();
     let paths: Vec<_> = selection.all().map(|(_, found)| found.path.clone()).collect();
     assert!(paths.contains(&b"x".to_vec()) && !paths.contains(&b"y".to_vec()), "{paths:?}");

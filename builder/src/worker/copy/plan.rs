@@ -78,6 +78,11 @@ impl<'a> Plan<'a> {
         self.add(Planned { entry, data });
     }
 
+    /// What will be at a path, as far as it is known.
+    pub fn planned(&self, path: &[u8]) -> Option<&Entry> {
+        self.positions.get(path).map(|position| &self.planned[*position].entry)
+    }
+
     fn add(&mut self, planned: Planned<'a>) {
         match self.positions.entry(planned.entry.path.clone()) {
             hash_map::Entry::Occupied(position) => self.planned[*position.get()] = planned,

@@ -9,6 +9,7 @@ use super::*;
 
 mod archives;
 mod changes;
+mod parents;
 pub(crate) mod support;
 
 use support::{Disk, Memory, add, copy_op, run};

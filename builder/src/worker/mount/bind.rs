@@ -72,7 +72,7 @@ fn context(
     inputs: &Inputs<'_, '_>,
 ) -> Result<(Snapshot, Vec<u8>), WorkError> {
     let selector = inputs.job.vertex.inputs.get(input).map(|edge| edge.selector.clone());
-    let all = || PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let all = || PathSelector::everything();
     let selector = match selector {
         Some(Selector::Paths(paths)) => paths,
         Some(Selector::Whole) | None => all(),

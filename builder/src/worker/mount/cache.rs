@@ -132,7 +132,7 @@ fn fill(
 ) -> Result<FileOwner, WorkError> {
     let selector = match inputs.job.vertex.inputs.get(seed.input).map(|edge| &edge.selector) {
         Some(Selector::Paths(paths)) => paths.clone(),
-        _ => PathSelector { pattern: seed.path.clone(), exclude: Vec::new() },
+        _ => PathSelector::of(seed.path.clone()),
     };
     let tree = inputs.tree(seed.input)?;
     // Says what is missing, also for a path that would be a pattern that matches nothing.

@@ -13,7 +13,7 @@ use crate::tree::{PathSelector, Tree};
 
 fn manifest(root: &Path) -> Vec<u8> {
     let tree = Tree::open(root, Owners::Root, None).unwrap();
-    let selector = PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let selector = PathSelector::everything();
     let selection = tree.select(&selector).unwrap();
     selection.digest(&StatCache::none()).unwrap();
     selection.manifest()

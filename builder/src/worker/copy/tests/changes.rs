@@ -11,7 +11,7 @@ use super::*;
 fn copy_after(lines: &[&str], change: impl FnOnce(&Path)) -> Result<(Memory, Copied), CopyError> {
     let context = Disk::new(lines);
     let tree = Tree::open(context.path(), Owners::Root, None).unwrap();
-    let everything = PathSelector { pattern: String::new(), exclude: Vec::new() };
+    let everything = PathSelector::everything();
     let selection = tree.select(&everything).unwrap();
     selection.digest(&StatCache::none()).unwrap();
     change(context.path());

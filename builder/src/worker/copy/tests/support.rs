@@ -157,17 +157,18 @@ pub struct Instruction {
     pub owners: Owners,
 }
 
-/// `COPY|ADD [--from] [--chown=..] [--chmod=..] source.. dest`; a source `<<name=text` is inline.
+/// `COPY|ADD [--from] [--parents] [--chown=..] [--chmod=..] source.. dest`; a source `<<name=text` is inline.
 pub fn copy_op(line: &str) -> Instruction {
     let mut words = line.split(' ').peekable();
     let unpack = if words.next() == Some("ADD") { Unpack::Archives } else { Unpack::No };
     let (mut chown, mut chmod, mut exclude) = (None, None, Vec::new());
-    let mut owners = Owners::Root;
+    let (mut owners, mut parents) = (Owners::Root, false);
     while let Some(flag) = words.next_if(|word| word.starts_with("--")) {
         match flag.split_once('=') {
             Some(("--chown", value)) => chown = Some(value.to_owned()),
             Some(("--chmod", value)) => chmod = Some(value.to_owned()),
             Some(("--exclude", value)) => exclude.push(value.to_owned()),
+            None if flag == "--parents" => parents = true,
             _ => owners = Owners::Kept,
         }
     }
@@ -180,7 +181,12 @@ pub fn copy_op(line: &str) -> Instruction {
         } else {
             sources.push(CopySource::Input { input: 1 + selectors.len(), unpack });
             let pattern = word.trim_matches(['.', '/']).to_owned();
-            selectors.push(PathSelector { pattern, exclude: exclude.clone() });
+            let (pattern, include) = match (parents, pattern.split_once("/./")) {
+                (false, _) => (pattern, None),
+                (true, Some((start, kept))) => (start.to_owned(), Some(kept.to_owned())),
+                (true, None) => (String::new(), Some(pattern)),
+            };
+            selectors.push(PathSelector { pattern, include, exclude: exclude.clone() });
         }
     }
     let op = CopyOp { base: Some(0), sources, dest, chown, chmod };
