@@ -140,10 +140,7 @@ impl Export<'_> {
     }
 
     fn push(&self) -> Result<Descriptor, BuildError> {
-        if self.image.layers.iter().any(|layer| layer.stored.digest == layer.diff_id) {
-            // What is compressed on the way has to be here.
-            self.fetch()?;
-        }
+        self.images.before_sending(self.image, &self.session.cancel)?;
         let documents = self.image.documents(&self.session.store, Form::Gzip)?;
         for tag in &self.options.tags {
             let phase = self.progress.phase(&format!("pushing {}", tag.canonical()));

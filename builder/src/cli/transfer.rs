@@ -87,8 +87,9 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failure> {
     let image = stored::find(&session.store, &args.name).map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let phase = progress.phase(&format!("pushing {}", reference.canonical()));
+    let image = Image::stored(&image);
     images.before_sending(&image, &session.cancel).map_err(transfer_failure)?;
-    let documents = Image::stored(&image)
+    let documents = image
         .documents(&session.store, Form::Gzip)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     let digest = images
@@ -119,7 +120,7 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     for text in &args.images {
         let image = stored::find(&session.store, text).map_err(failure)?;
-        images.complete(&image, text, &session.cancel).map_err(transfer_failure)?;
+        images.stored_layers(&image, text, &session.cancel).map_err(transfer_failure)?;
         let names = text.parse::<Reference>().into_iter();
         found.push((Image::stored(&image), names.collect::<Vec<_>>()));
     }

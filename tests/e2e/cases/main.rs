@@ -12,6 +12,7 @@ mod errors;
 mod examples;
 mod interrupt;
 mod invariants;
+mod lazy;
 mod lint;
 mod machine;
 mod mounts;

@@ -9,6 +9,8 @@ use rbuild_cache::{BlobSource, Descriptor, Digest, Snapshot};
 use rbuild_solver::worker::Cancel;
 
 use super::{Images, ImagesError, Tell};
+use crate::export::Image;
+use crate::export::image::Layer;
 use crate::source::image::{Base, ImageError};
 use crate::source::stored::StoredImage;
 use rbuild_frontend::document::Manifest;
@@ -48,23 +50,21 @@ impl Images {
         name: &str,
         cancel: &Cancel,
     ) -> Result<(), ImagesError> {
-        let lacks = |layer: &&Descriptor| !self.store.blobs().contains(&layer.digest);
-        if image.layers.iter().any(|layer| lacks(&layer)) {
-            self.stored_layers(image, name, cancel)?;
-        }
-        for layer in image.layers.iter().filter(lacks) {
+        self.stored_layers(image, name, cancel)?;
+        for layer in &image.layers {
             self.store.layers().restore(&layer.digest)?;
         }
         Ok(())
     }
 
-    /// Checks what was guessed about an image of the store. Blobs that are not here are passed on
-    /// from where they are; a layer that has to be compressed is fetched.
-    pub fn before_sending(&self, image: &StoredImage, cancel: &Cancel) -> Result<(), ImagesError> {
-        self.check(&image.config.rootfs.diff_ids, &|_, _, _| {}, cancel)?;
-        let plain = |digest: &&Digest| image.layers.iter().any(|layer| layer.digest == **digest);
-        let plain = image.config.rootfs.diff_ids.iter().filter(plain);
-        let layers = plain.filter_map(|diff_id| self.store.layers().by_diff_id(diff_id)).collect();
+    /// Checks what was guessed about an image that is about to leave. Blobs that are not here are
+    /// passed on from where they are; a layer that has to be compressed is fetched.
+    pub fn before_sending(&self, image: &Image, cancel: &Cancel) -> Result<(), ImagesError> {
+        let diff_ids: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
+        self.check(&diff_ids, &|_, _, _| {}, cancel)?;
+        let plain = image.layers.iter().filter(|layer| layer.stored.digest == layer.diff_id);
+        let known = |layer: &Layer| self.store.layers().by_diff_id(&layer.diff_id);
+        let layers = plain.filter_map(known).collect();
         self.fetch_missing(&Snapshot { layers }, &|_, _, _| {}, cancel)
     }
 
