@@ -7,6 +7,7 @@ mod cli;
 mod doctor;
 mod exit;
 mod export;
+mod given;
 mod machine;
 mod options;
 mod progress;

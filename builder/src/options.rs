@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::reference::Reference;
+use rbuild_solver::op::Platform;
 
+use crate::given::Given;
 use crate::progress::Mode;
 use crate::sandbox::{Entitlement, Limits};
 use crate::source::context::NamedSource;
-use crate::worker::mount::Agents;
-use crate::worker::secrets::Secrets;
+use crate::worker::mount::Devices;
 
 pub use contexts::NamedContexts;
 
@@ -30,14 +31,16 @@ pub struct BuildOptions {
     pub tags: Vec<Reference>,
     /// Where the image goes.
     pub outputs: Vec<Output>,
-    /// What the Dockerfile is read with.
+    /// The platforms that are built for, each once; at least one.
+    pub platforms: Vec<Platform>,
+    /// What the Dockerfile is read with, for the first of them.
     pub frontend: FrontendOptions,
     /// Names and addresses that steps find in /etc/hosts.
     pub extra_hosts: Vec<(String, std::net::IpAddr)>,
-    /// What steps are given that ask for it by name.
-    pub secrets: Secrets,
-    /// Agents for steps that ask for them by name.
-    pub agents: Agents,
+    /// What steps and sources are given that ask for it by name.
+    pub given: Given,
+    /// Devices for steps that ask for them.
+    pub devices: Devices,
     /// What steps may have that goes beyond the usual.
     pub allowed: Vec<Entitlement>,
     /// Whether names of images are looked up again.
@@ -54,6 +57,17 @@ pub struct BuildOptions {
     pub iidfile: Option<PathBuf>,
     /// Where the result is described as JSON.
     pub metadata_file: Option<PathBuf>,
+}
+
+impl BuildOptions {
+    /// What the Dockerfile is read with for each platform.
+    pub fn readings(&self) -> impl Iterator<Item = FrontendOptions> + '_ {
+        let of = |platform: &Platform| FrontendOptions {
+            platform: platform.clone(),
+            ..self.frontend.clone()
+        };
+        self.platforms.iter().map(of)
+    }
 }
 
 /// Whether the name of an image is looked up at its registry.

@@ -1,5 +1,6 @@
 //! Where a build's input comes from: the build context, and images.
 
+pub mod auth;
 pub mod context;
 pub mod git;
 pub mod http;

@@ -10,7 +10,6 @@ pub mod logs;
 mod makedir;
 pub mod mount;
 mod owner;
-pub mod secrets;
 pub mod sight;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -32,6 +31,7 @@ use rbuild_solver::worker::{
     Cancel, Candidate, Cost, Job, LastRun, Made, RecordedInput, Save, Worker,
 };
 
+use crate::given::Given;
 use crate::machine::Memory;
 use crate::sandbox::{Limits, Sandbox};
 use crate::source::context::BuildContext;
@@ -62,9 +62,9 @@ pub struct BuildWorker<'a> {
     /// Lines for the /etc/hosts of steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// What the user gives to steps that ask for it by name.
-    pub secrets: secrets::Secrets,
-    /// Agents that hold the user's keys.
-    pub agents: mount::Agents,
+    pub given: Given,
+    /// Devices for steps that ask for them.
+    pub devices: mount::Devices,
     /// What a step may use of the machine.
     pub limits: Limits,
     /// What of the machine's memory is left.

@@ -145,7 +145,12 @@ impl Blobs {
     /// Adds a file of this file system whose digest is known to be `digest`, without copying it.
     /// Nobody may write to it any more. Gives its size in bytes.
     pub(crate) fn link(&self, file: &Path, digest: &Digest) -> Result<u64, BlobWriteError> {
-        fs::hard_link(file, &self.path(digest))?;
+        // Another build may do so right now: a rename takes the place of what is there at once.
+        let temporary = self.root.temporary()?;
+        fs::hard_link(file, &temporary)?;
+        fs::rename(&temporary, &self.path(digest))?;
+        // It does nothing where both are names of one file already.
+        fs::remove_file(&temporary)?;
         let size = fs::file_size(file)?.unwrap_or_default();
         self.root.or_warn(self.root.db.put_blob(digest, size));
         Ok(size)

@@ -198,9 +198,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     std::fs::rename(from, to).map_err(|cause| FsError::new("rename", from, cause))
 }
 
-/// Gives the file `from` the name `to` as well, in place of what had it.
+/// Gives the file `from` the name `to` as well, which must be free.
 pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<(), FsError> {
-    remove_file(to)?;
     door("link", from)?;
     std::fs::hard_link(from, to).map_err(|cause| FsError::new("link", from, cause))
 }

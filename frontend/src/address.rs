@@ -14,6 +14,8 @@
 mod git;
 mod percent;
 
+use crate::parser::suggest::nearest;
+
 pub use git::{GitAddress, Pinning};
 
 /// What an address names.
@@ -53,7 +55,7 @@ pub enum BadAddress {
     #[error("its last part, `{0}`, cannot be the name of a file")]
     Name(String),
     /// A key that there is not.
-    #[error("there is no `{0}` in the query of a git address: known are {known}", known = git::KEYS.join(", "))]
+    #[error("there is no `{0}` in the query of a git address")]
     Key(String),
     /// A key twice.
     #[error("its query has `{0}` more than once")]
@@ -71,9 +73,29 @@ pub enum BadAddress {
         /// What would do.
         expected: &'static str,
     },
+    /// A password for a protocol that has none.
+    #[error("`{0}://` knows no passwords")]
+    Password(String),
     /// Two parts say different things.
     #[error("it says both `{0}` and `{1}`")]
     Conflict(String, String),
+}
+
+impl BadAddress {
+    /// What the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            BadAddress::Key(key) => Some(match nearest(key, git::KEYS.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("choose from `{}`", git::KEYS.join("`, `")),
+            }),
+            BadAddress::Password(_) => Some("`ssh` takes keys: see `--ssh`".to_owned()),
+            BadAddress::Conflict(..) | BadAddress::Repeated(_) => {
+                Some("remove one of them".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Address {
@@ -118,17 +140,68 @@ pub fn is_address(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://") || is_git(text)
 }
 
-/// An address without the password that it may hold.
+/// A name and a password, decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name. Some servers take a token in its place.
+    pub user: String,
+    /// The password, empty if there is none.
+    pub password: String,
+}
+
+/// An address as it can be shown: without a password. A name alone is left out too where it may be
+/// a token, which is not so with `ssh`.
 pub fn redacted(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
-    {
-        Some((user, host)) => {
-            format!("{scheme}://{user}:xxxxx@{host}{}", &rest[authority.len()..])
-        }
+    let Some((scheme, login, rest)) = parts(address) else { return address.to_owned() };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:xxxxx@{rest}"),
+        None if is_http(scheme) => format!("{scheme}://xxxxx@{rest}"),
         None => address.to_owned(),
     }
+}
+
+/// A text of any kind whose addresses have an `x` for each byte of what [`redacted`] hides. Places
+/// in it stay where they are.
+pub fn masked(text: &str) -> String {
+    let mut shown = text.as_bytes().to_vec();
+    for (at, _) in text.match_indices("://") {
+        let is_of_scheme = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
+        let scheme = text[..at].rsplit(|char| !is_of_scheme(char)).next().unwrap_or_default();
+        let rest = &text[at + 3..];
+        let end = rest.find(|char: char| char.is_whitespace() || "/?#\"'".contains(char));
+        let Some(login) = rest[..end.unwrap_or(rest.len())].rfind('@') else { continue };
+        let hidden = match rest[..login].find(':') {
+            Some(colon) => colon + 1..login,
+            None if is_http(scheme) => 0..login,
+            None => continue,
+        };
+        shown[at + 3 + hidden.start..at + 3 + hidden.end].fill(b'x');
+    }
+    String::from_utf8(shown).unwrap_or_default()
+}
+
+/// An address without the name and password that it may hold, and these. What `ssh` needs as a name
+/// stays where it is.
+pub fn split_login(address: &str) -> (String, Option<Login>) {
+    let Some((scheme, login, rest)) = parts(address).filter(|(scheme, ..)| is_http(scheme)) else {
+        return (address.to_owned(), None);
+    };
+    let decoded = |part: &str| percent::decode(part).unwrap_or_else(|_| part.to_owned());
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let login = Login { user: decoded(user), password: decoded(password) };
+    (format!("{scheme}://{rest}"), Some(login))
+}
+
+/// The scheme, what stands before `@`, and the rest; none if nothing stands there.
+fn parts(address: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (login, _) = authority.rsplit_once('@')?;
+    Some((scheme, login, &rest[login.len() + 1..]))
+}
+
+fn is_http(scheme: &str) -> bool {
+    matches!(scheme, "http" | "https")
 }
 
 fn is_git(text: &str) -> bool {

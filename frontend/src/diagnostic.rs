@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet, normalize_untrusted_str};
 
+use crate::address::masked;
 use crate::source::{Source, Span};
 
 /// How bad it is.
@@ -98,7 +99,9 @@ pub fn render_with_context(
         Severity::Warning => Level::WARNING,
     };
     let span = inside(source.text(), &diagnostic.span);
-    let snippet = snippet(diagnostic, source, span, lines);
+    // As long as the file, so that every place is where it was.
+    let text = masked(source.text());
+    let snippet = snippet(diagnostic, (source, &text), span, lines);
     let help = diagnostic.help.iter().map(|help| Level::HELP.message(clean(help)));
     let notes = diagnostic.notes.iter().map(|note| Level::NOTE.message(clean(note)));
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
@@ -112,7 +115,7 @@ pub fn render_with_context(
 
 fn snippet<'a>(
     diagnostic: &'a Diagnostic,
-    source: &'a Source,
+    (source, text): (&'a Source, &'a str),
     span: Span,
     lines: usize,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -120,7 +123,7 @@ fn snippet<'a>(
     let visible =
         visible.into_iter().map(|line| AnnotationKind::Visible.span(line.start..line.start));
     let mark = AnnotationKind::Primary.span(span).label(diagnostic.label.as_deref().map(clean));
-    Snippet::source(source.text()).path(source.name()).annotation(mark).annotations(visible)
+    Snippet::source(text).path(source.name()).annotation(mark).annotations(visible)
 }
 
 /// Up to `lines` lines before and after the lines which a span touches.

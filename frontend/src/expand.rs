@@ -87,10 +87,10 @@ pub enum Problem {
     #[error("`${{name/pattern/replacement}}` has no second `/`")]
     MissingSlash,
     /// `${}`, `${:-b}`, `${{a}`
-    #[error("bad substitution: no variable name follows `${{`")]
+    #[error("no name of a variable follows `${{`")]
     BadSubstitution,
     /// `${a=b}`, `${a:#b}`
-    #[error("unsupported modifier `{0}` in a substitution")]
+    #[error("`{0}` is not known behind the name of a variable")]
     UnsupportedModifier(String),
     /// `${a#\b}`
     #[error(

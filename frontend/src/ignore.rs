@@ -92,10 +92,11 @@ fn pattern_of(line: &str) -> Result<String, BadPattern> {
         Some(rest) => ("!", rest.trim()),
         None => ("", line),
     };
-    if pattern.is_empty() {
+    let cleaned = clean(pattern);
+    // Docker takes `!/` for `!`, too.
+    if pattern.is_empty() || (negation == "!" && cleaned == "/") {
         return Err(BadPattern { pattern: line.to_owned(), reason: BadReason::LoneNegation });
     }
-    let cleaned = clean(pattern);
     let relative = cleaned.strip_prefix('/').filter(|rest| !rest.is_empty());
     Ok(format!("{negation}{}", relative.unwrap_or(&cleaned)))
 }

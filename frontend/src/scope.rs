@@ -39,19 +39,28 @@ pub(crate) fn expand(style: Style, text: &Text, scope: &dyn Variables) -> Fallib
 
 fn diagnostic(text: &Text, error: ExpandError) -> Diagnostic {
     let span = text.span_of(error.span);
-    let message = error.problem.to_string();
-    match error.problem {
-        Problem::OpenSingleQuote | Problem::OpenDoubleQuote => {
-            Diagnostic::error("unclosed-quote", span, message)
+    let code = match error.problem {
+        Problem::OpenSingleQuote | Problem::OpenDoubleQuote => "unclosed-quote",
+        Problem::Required { .. } => "required-variable",
+        _ => "bad-substitution",
+    };
+    let help = help(&error.problem);
+    Diagnostic { help, ..Diagnostic::error(code, span, error.problem.to_string()) }
+}
+
+fn help(problem: &Problem) -> Option<String> {
+    let help = match problem {
+        Problem::OpenSingleQuote => "add the second quote, or write `\\'` for an apostrophe",
+        Problem::OpenDoubleQuote => "add the second quote, or write `\\\"` for a quote that stays",
+        Problem::BadSubstitution => "write `\\$` for a dollar sign that is no variable",
+        Problem::MissingBrace => "add the `}`",
+        Problem::UnsupportedModifier(_) => {
+            "known are `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//`"
         }
-        Problem::Required { name, .. } => Diagnostic::error("required-variable", span, message)
-            .with_help(format!("set it with `--build-arg {name}=VALUE`, `ARG` or `ENV`")),
-        Problem::BadSubstitution => Diagnostic::error("bad-substitution", span, message)
-            .with_help("write `\\$` for a dollar sign that is no variable"),
-        Problem::MissingBrace
-        | Problem::MissingSlash
-        | Problem::UnsupportedModifier(_)
-        | Problem::BadPattern(_)
-        | Problem::TooDeep => Diagnostic::error("bad-substitution", span, message),
-    }
+        Problem::Required { name, .. } => {
+            return Some(format!("set it with `--build-arg {name}=VALUE`, `ARG` or `ENV`"));
+        }
+        Problem::MissingSlash | Problem::BadPattern(_) | Problem::TooDeep => return None,
+    };
+    Some(help.to_owned())
 }

@@ -7,6 +7,7 @@ use rbuild_cache::tree::{Filter, NodeKind, PathSelector, Verdict};
 
 use super::help::print;
 use super::session::{Failure, Session};
+use super::steps::GivenArgs;
 use crate::exit::Exit;
 use crate::source::context::{BuildContext, Files, Reader};
 use crate::source::remote::Remotes;
@@ -35,6 +36,8 @@ struct LsArgs {
     /// The Dockerfile: its own ignore file counts, if it has one
     #[arg(short, long, value_name = "PATH")]
     file: Option<String>,
+    #[command(flatten)]
+    given: GivenArgs,
 }
 
 /// Lists, or explains.
@@ -42,7 +45,8 @@ pub fn main(args: Args) -> Result<Exit, Failure> {
     let Command::Ls(args) = args.command;
     let session = Session::open()?;
     let failed = |error: &dyn std::error::Error| Failure::new(Exit::Build, error, None);
-    let remotes = Remotes::new(&session, (0, 0)).map_err(|error| failed(&error))?;
+    let given = args.given.resolve()?;
+    let remotes = Remotes::new(&session, &given, (0, 0)).map_err(|error| failed(&error))?;
     let reader = Reader { store: &session.store, remotes: &remotes, keep_git_dir: false };
     let stdin = &mut std::io::stdin();
     let context = BuildContext::open(&args.context, args.file.as_deref(), stdin, reader)

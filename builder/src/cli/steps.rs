@@ -1,4 +1,5 @@
-//! Flags of `rbuild build` that say what its steps are given: secrets, agents, privileges, limits.
+//! Flags of `rbuild build` that say what its steps and sources are given: secrets, agents,
+//! privileges, limits.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +7,33 @@ use rbuild_frontend::size;
 use rbuild_solver::op::{Network, Resources, Ulimit};
 
 use super::session::Failure;
+use crate::given::Given;
+use crate::given::agent::AgentSource;
+use crate::given::secrets::SecretSource;
 use crate::sandbox::{Entitlement, Limits, limit_names};
-use crate::worker::mount::{AgentSource, Agents};
-use crate::worker::secrets::{SecretSource, Secrets};
+use crate::worker::mount::{Allowed, Devices};
 
-/// The flags.
+/// What the user gives by name.
 #[derive(Debug, clap::Args)]
-pub struct StepArgs {
-    /// A secret for steps that mount it: `id=NAME[,src=FILE|,env=VARIABLE]`
+pub struct GivenArgs {
+    /// A secret for steps that mount it, or for a source that needs one:
+    /// `id=NAME[,src=FILE|,env=VARIABLE]`
     #[arg(long, value_name = "SECRET")]
     secret: Vec<String>,
-    /// An SSH agent for steps that mount it: `default`, or `ID[=SOCKET|KEY[,KEY]]`
+    /// An SSH agent for steps that mount it, and for git: `default`, or `ID[=SOCKET|KEY[,KEY]]`
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
-    /// Allow steps what goes beyond the usual: `network.host`, `security.insecure`
+}
+
+/// What steps may do.
+#[derive(Debug, clap::Args)]
+pub struct StepArgs {
+    /// Allow steps what goes beyond the usual: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "ENTITLEMENT")]
     allow: Vec<String>,
+    /// Where CDI specs of devices are [default: /etc/cdi and /var/run/cdi]
+    #[arg(long, value_name = "FOLDER")]
+    cdi_spec_dir: Vec<PathBuf>,
     /// The size of /dev/shm in steps [default: 64m]
     #[arg(long, value_name = "BYTES")]
     shm_size: Option<String>,
@@ -39,37 +51,33 @@ pub struct StepArgs {
     cgroup_parent: Option<String>,
 }
 
-impl StepArgs {
-    /// The secrets.
-    pub fn secrets(&self) -> Result<Secrets, Failure> {
-        let mut secrets = Secrets::default();
+impl GivenArgs {
+    /// What the flags name, where it is there.
+    pub fn resolve(&self) -> Result<Given, Failure> {
+        let mut given = Given::default();
         for text in &self.secret {
             let (id, source) = secret(text)?;
-            secrets.add(id, source);
+            given.secrets.add(id, source);
         }
-        Ok(secrets)
-    }
-
-    /// The agents.
-    pub fn agents(&self) -> Result<Agents, Failure> {
-        let mut agents = Agents::default();
         for text in &self.ssh {
             let (id, source) = agent(text)?;
-            agents.add(id, source);
+            given.agents.add(id, source);
         }
-        Ok(agents)
+        Ok(given)
     }
+}
 
+impl StepArgs {
     /// What steps may have. Who builds on the host's network allows it to every step.
     pub fn allowed(&self, network: Network) -> Result<Vec<Entitlement>, Failure> {
         let mut allowed = Vec::new();
-        for name in &self.allow {
+        for name in self.allow.iter().filter(|name| !Allowed::default().add(name)) {
             let known = Entitlement::ALL.into_iter().find(|one| one.name() == name);
             allowed.push(known.ok_or_else(|| {
                 let names = Entitlement::ALL.map(Entitlement::name).join("`, `");
                 Failure::usage_text(
                     &format!("`{name}` cannot be allowed"),
-                    &format!("what can be is `{names}`"),
+                    &format!("what can be is `{names}`, `device`, `device=NAME`"),
                 )
             })?);
         }
@@ -77,6 +85,19 @@ impl StepArgs {
             allowed.push(Entitlement::HostNetwork);
         }
         Ok(allowed)
+    }
+
+    /// The devices.
+    pub fn devices(&self) -> Devices {
+        let mut devices = Devices::default();
+        if !self.cdi_spec_dir.is_empty() {
+            devices.folders.clone_from(&self.cdi_spec_dir);
+        }
+        for name in &self.allow {
+            // What is no device was told apart with the other entitlements.
+            devices.allowed.add(name);
+        }
+        devices
     }
 
     /// What the processes of a step together can use of the machine.

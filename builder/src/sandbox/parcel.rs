@@ -29,6 +29,7 @@ impl Parcel {
     pub fn pack(
         spec: &Spec,
         network: Option<OwnedFd>,
+        users: Option<OwnedFd>,
         groups: Vec<OwnedFd>,
         privilege: Privilege,
     ) -> Result<Parcel, SandboxError> {
@@ -39,6 +40,7 @@ impl Parcel {
             (_, Some(joined)) => wire::Network::Join { fd: keep(&mut fds, joined) },
             (_, None) => wire::Network::Host,
         };
+        let users = users.map(|users| keep(&mut fds, users));
         let root = pack_root(&spec.root, &mut fds)?;
         let mut mounts = Vec::new();
         for mount in &spec.mounts {
@@ -53,6 +55,7 @@ impl Parcel {
             user: spec.user.clone(),
             hostname: spec.hostname.clone(),
             network,
+            users,
             security: spec.security,
             resources: spec.resources.clone(),
             hosts: files::hosts(&spec.hostname, &spec.extra_hosts),
@@ -112,6 +115,9 @@ fn pack_mount(mount: &Mount, fds: &mut Vec<OwnedFd>) -> Result<wire::Mount, Sand
             let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             wire::MountKind::Detached { fd: keep(fds, mount), directory }
         }
+        MountKind::Device { path } => {
+            wire::MountKind::Detached { fd: keep(fds, detach_device(path)?), directory: false }
+        }
         MountKind::Tmpfs { size, mode } => wire::MountKind::Tmpfs { size: *size, mode: *mode },
         MountKind::File { data, mode, owner } => {
             wire::MountKind::File { data: data.clone(), mode: *mode, owner: *owner }
@@ -150,6 +156,25 @@ fn pack_stdio(
             Ok((wire::Stdio::Terminal { rows, columns }, None))
         }
     }
+}
+
+/// A mount of a device file that belongs to no place yet. Unlike any other mount of the host it
+/// obeys the device, so nothing but one device file may be on it.
+fn detach_device(path: &std::path::Path) -> Result<OwnedFd, SandboxError> {
+    let failed =
+        |errno| Failure::setup(format!("mount the device `{}` of the host", path.display()), errno);
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = open_tree(CWD, path, flags).map_err(failed)?;
+    let stat = rustix::fs::fstat(&mount).map_err(failed)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => {}
+        _ => return Err(failed(Errno::NODEV).into()),
+    }
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC
+        | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    sys::mount_setattr(&mount, attributes.bits().into(), Depth::One).map_err(failed)?;
+    Ok(mount)
 }
 
 /// A mount of the source that belongs to no place yet: the step puts it where it is wanted. Made

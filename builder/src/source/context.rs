@@ -72,8 +72,10 @@ pub struct Dockerfile {
 /// Why there is no build context.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// A Dockerfile from elsewhere.
-    #[error("`{0}` is an address: `-f` names a file here or in the build context")]
+    /// A Dockerfile out of a repository.
+    #[error(
+        "`{0}` is an address: `-f` names a file, here, in the build context or behind `https://`"
+    )]
     RemoteDockerfile(String),
     /// An address that is none.
     #[error("cannot use `{place}` as a build context: {source}")]
@@ -198,7 +200,7 @@ impl BuildContext {
     ) -> Result<BuildContext, ContextError> {
         let (files, dockerfile) = match (place, file) {
             ("-", Some("-")) => return Err(ContextError::TwiceStdin),
-            ("-", file) => reader.stream(stdin, "-", file)?,
+            ("-", file) => reader.stream(stdin, "-", file.map(member))?,
             _ => match address(place)? {
                 Some(address) => reader.remote(place, &address, file, stdin)?,
                 None => reader.directory(place, file, stdin)?,
@@ -246,6 +248,9 @@ impl Reader<'_> {
         let root = directory(place)?;
         let found = match file {
             Some("-") => Found { path: None, dockerfile: from_stdin(stdin)? },
+            Some(file) if is_http(file) => {
+                Found { path: None, dockerfile: self.dockerfile_from(file)? }
+            }
             Some(file) => Found::named(file, Some(Path::new(place)))?,
             None => Found::inside(Path::new(place), &root)?,
         };
@@ -253,6 +258,15 @@ impl Reader<'_> {
         let files = Files::of_directory(&root, ignore, self.store.stat_cache(&root)?)?;
         Ok((files, found.dockerfile))
     }
+}
+
+/// `-f` for an archive: a path in it can be written as if the archive were the root.
+fn member(file: &str) -> &str {
+    if Path::new(file).exists() { file } else { file.trim_start_matches('/') }
+}
+
+fn is_http(file: &str) -> bool {
+    file.starts_with("http://") || file.starts_with("https://")
 }
 
 /// What a name that is no directory stands for.

@@ -5,7 +5,9 @@
 //! that line ends and submodules are what git makes of them, and read once.
 
 mod command;
+mod output;
 mod refs;
+mod refusal;
 
 use std::fs;
 use std::io;
@@ -19,7 +21,9 @@ use rbuild_solver::worker::Cancel;
 
 use self::command::{From, Runner};
 use self::refs::{Found, is_commit};
-use super::limits::{BYTES, Limits, SECONDS};
+use super::auth::{self, Access, AuthError};
+use super::limits::{BYTES, IDLE, Limits, SECONDS};
+use crate::given::Given;
 
 /// Why there is no commit.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +42,28 @@ pub enum GitError {
         /// What it said.
         said: String,
     },
+    /// The server does not let this user in.
+    #[error("`{remote}` cannot be read: {reason}")]
+    Refused {
+        /// The repository, without name and password.
+        remote: String,
+        /// What the server or ssh wants.
+        reason: &'static str,
+        /// What the user can do.
+        help: String,
+    },
+    /// What it needs to be let in cannot be had.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// It took too long.
     #[error("git takes longer than {} seconds", .0.as_secs())]
     Slow(Duration),
+    /// The server was silent for too long.
+    #[error("git said nothing for {} seconds: the server may have gone silent", .0.as_secs_f64())]
+    Silent(Duration),
+    /// It prints without end.
+    #[error("git prints more than {0} bytes: the repository may have too many refs")]
+    Endless(usize),
     /// There is more than anybody wants.
     #[error("the repository has more than {0} bytes")]
     Large(u64),
@@ -102,13 +125,19 @@ pub struct Git<'a> {
     store: &'a Store,
     cancel: &'a Cancel,
     limits: &'a Limits,
+    given: &'a Given,
     runner: Runner,
 }
 
 impl<'a> Git<'a> {
     /// For one operation.
-    pub fn new(store: &'a Store, limits: &'a Limits, cancel: &'a Cancel) -> Git<'a> {
-        Git { store, cancel, limits, runner: Runner::new(limits, cancel) }
+    pub fn new(
+        store: &'a Store,
+        limits: &'a Limits,
+        given: &'a Given,
+        cancel: &'a Cancel,
+    ) -> Git<'a> {
+        Git { store, cancel, limits, given, runner: Runner::new(limits, cancel) }
     }
 
     /// The op with the commit that it names now, and the whole name of its ref. Only a whole
@@ -137,25 +166,27 @@ impl<'a> Git<'a> {
             None => self.pin(op)?,
         };
         let commit = op.commit.clone().unwrap_or_default();
-        let (mirror, _lock) = self.mirror(&op.remote)?;
-        self.fetch(op, &commit, &mirror)?;
+        let access = auth::of_repository(self.given, &op.remote)?;
+        let format = refs::format(&commit);
+        let (mirror, _lock) = self.mirror(&access.remote, format)?;
+        self.fetch(op, &access, &commit, &mirror)?;
         let path = scratch.path().join("checkout");
         let work = path.display().to_string();
-        self.local(scratch.path(), &["init", "--quiet", "--", &work])?;
+        self.local(scratch.path(), &["init", "--quiet", format, "--", &work])?;
         let mirror = mirror.display().to_string();
         self.local(&path, &["fetch", "--quiet", "--depth=1", "--no-tags", "--", &mirror, &commit])?;
         self.check_size(&path, &commit)?;
         self.local(&path, &["checkout", "--quiet", "--force", "--detach", &commit])?;
         let time = self.local(&path, &["log", "-1", "--format=%ct", &commit])?;
         let committed = String::from_utf8_lossy(&time).trim().parse().unwrap_or_default();
-        self.local(&path, &["remote", "add", "origin", &op.remote])?;
+        self.local(&path, &["remote", "add", "origin", &access.remote])?;
         if op.submodules == Submodules::Included && path.join(".gitmodules").exists() {
-            let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"];
-            self.runner.run(&path, From::Network, &update)?;
+            let update =
+                ["submodule", "update", "--init", "--recursive", "--depth=1", "--progress"];
+            self.runner.run(&path, From::Network(&access), &update)?;
         }
         match &op.git_dir {
             GitDir::Kept { remote, .. } => self.normalise(&path, remote, &commit)?,
-            // It holds the address, perhaps with a password.
             GitDir::Dropped => remove(&path.join(".git"))?,
         }
         Ok(Checkout { path, committed })
@@ -165,12 +196,13 @@ impl<'a> Git<'a> {
     fn ask(&self, op: &GitOp) -> Result<Found, GitError> {
         let folder = std::env::temp_dir();
         let peeled = op.reference.as_ref().map(|reference| format!("{reference}^{{}}"));
-        let mut args = vec!["ls-remote", "--", &op.remote];
+        let access = auth::of_repository(self.given, &op.remote)?;
+        let mut args = vec!["ls-remote", "--", &access.remote];
         match (&op.reference, &peeled) {
             (Some(reference), Some(peeled)) => args.extend([reference.as_str(), peeled]),
             _ => args.push("HEAD"),
         }
-        let lines = self.runner.run(&folder, From::Network, &args)?;
+        let lines = self.runner.run(&folder, From::Network(&access), &args)?;
         let lines = String::from_utf8_lossy(&lines);
         let remote = || redacted(&op.remote);
         refs::find(&lines, op.reference.as_deref()).ok_or_else(|| match &op.reference {
@@ -180,20 +212,26 @@ impl<'a> Git<'a> {
     }
 
     /// The mirror of a repository, with the lock on it.
-    fn mirror(&self, remote: &str) -> Result<(PathBuf, KeyLock), GitError> {
-        let name = ContentDigest::of(remote.as_bytes());
+    fn mirror(&self, remote: &str, format: &str) -> Result<(PathBuf, KeyLock), GitError> {
+        let name = ContentDigest::of(format!("{format} {remote}").as_bytes());
         let key = format!("git-{}", name.hex());
         let lock = self.store.claim(&key, &|| self.cancel.is_cancelled())?;
         let path = self.store.git_mirror(&name)?;
         if !path.join("HEAD").exists() {
-            self.local(&path, &["init", "--quiet", "--bare", "."])?;
+            self.local(&path, &["init", "--quiet", "--bare", format, "."])?;
         }
         Ok((path, lock))
     }
 
     /// Brings a commit into the mirror: as the tip of its ref, by its id where the server allows
     /// that, or else with everything that the server has.
-    fn fetch(&self, op: &GitOp, commit: &str, mirror: &Path) -> Result<(), GitError> {
+    fn fetch(
+        &self,
+        op: &GitOp,
+        access: &Access,
+        commit: &str,
+        mirror: &Path,
+    ) -> Result<(), GitError> {
         if self.has(mirror, commit) {
             return Ok(());
         }
@@ -201,19 +239,19 @@ impl<'a> Git<'a> {
         let full = op.reference.as_ref().filter(|reference| reference.starts_with("refs/"));
         let by_ref = full.map(|reference| format!("+{reference}:{to}"));
         let by_id = format!("+{commit}:{to}");
-        let shallow = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1"];
+        let shallow = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--depth=1"];
         for what in by_ref.iter().chain([&by_id]) {
-            let args = [&shallow[..], &["--", &op.remote, what]].concat();
-            match self.runner.run(mirror, From::Network, &args) {
+            let args = [&shallow[..], &["--", &access.remote, what]].concat();
+            match self.runner.run(mirror, From::Network(access), &args) {
                 Ok(_) if self.has(mirror, commit) => return Ok(()),
                 Ok(_) | Err(GitError::Failed { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         let deepen: &[&str] = if mirror.join("shallow").exists() { &["--unshallow"] } else { &[] };
-        let everything = ["--", &op.remote, "+refs/*:refs/everything/*"];
+        let everything = ["--", &access.remote, "+refs/*:refs/everything/*"];
         let args = [&shallow[..4], deepen, &everything].concat();
-        self.runner.run(mirror, From::Network, &args)?;
+        self.runner.run(mirror, From::Network(access), &args)?;
         match self.has(mirror, commit) {
             true => Ok(()),
             false => {
@@ -288,6 +326,9 @@ impl GitError {
             GitError::Missing => Some("install it: `apt-get install git`".to_owned()),
             GitError::Large(_) => Some(format!("{BYTES} sets the limit, in bytes")),
             GitError::Slow(_) => Some(format!("{SECONDS} sets the limit, in seconds")),
+            GitError::Silent(_) => Some(format!("{IDLE} sets the limit, in seconds")),
+            GitError::Refused { help, .. } => Some(help.clone()),
+            GitError::Auth(error) => error.help(),
             GitError::NoRef { reference, .. } if refs::looks_short(reference) => {
                 Some("a commit is named by its whole id".to_owned())
             }
@@ -324,3 +365,6 @@ fn remove(path: &Path) -> Result<(), GitError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,13 +15,18 @@ use std::time::Duration;
 
 use rbuild_cache::Digest;
 use rbuild_frontend::address::redacted;
-use reqwest::header::{DATE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    AUTHORIZATION, DATE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::limits::{BYTES, Limits, SECONDS};
+use super::auth::{self, AuthError, Authorization, Proof};
+use super::limits::{BYTES, IDLE, Limits, REDIRECTS, SECONDS};
+use crate::given::Given;
 use crate::registry::config::is_loopback;
 use crate::registry::tls::{self, Trust};
 
@@ -57,6 +62,19 @@ pub enum HttpError {
         /// The answer.
         status: StatusCode,
     },
+    /// The server wants to know who asks, or does not want this one.
+    #[error("`{url}` cannot be had: the server answers {status}")]
+    Refused {
+        /// The address.
+        url: String,
+        /// 401 or 403.
+        status: StatusCode,
+        /// What it was told.
+        proof: Proof,
+    },
+    /// A credential cannot be had.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// It leads elsewhere again and again.
     #[error("`{0}` cannot be had: it redirects too often")]
     Redirects(String),
@@ -115,22 +133,24 @@ pub struct Http {
     /// Without a proxy: for addresses of this machine.
     direct: Client,
     limits: Limits,
+    given: Given,
 }
 
 impl Http {
     /// With the proxies of the environment and the system's certificate authorities.
-    pub fn new(limits: &Limits) -> Result<Http, HttpError> {
+    pub fn new(limits: &Limits, given: &Given) -> Result<Http, HttpError> {
         let tls = tls::client_config(&Trust::System)?;
         let builder = || {
             Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .user_agent(concat!("rbuild/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(limits.connect)
+                .redirect(Policy::limited(REDIRECTS))
         };
         let failed = |error| connection("any address", &error);
         let client = builder().build().map_err(failed)?;
         let direct = builder().no_proxy().build().map_err(failed)?;
-        Ok(Http { client, direct, limits: limits.clone() })
+        Ok(Http { client, direct, limits: limits.clone(), given: given.clone() })
     }
 
     /// Downloads a file to `path`; none if it is still the one of `known`.
@@ -179,7 +199,12 @@ impl Http {
         let address = address.map_err(|_| HttpError::Address(redacted(url)))?;
         let near = address.host_str().is_some_and(is_loopback);
         let client = if near { &self.direct } else { &self.client };
+        let Authorization { header, proof } = auth::of_file(&self.given, &address)?;
+        // Sent to this host alone: a redirection to another one, or to another port, drops it.
         let mut request = client.get(address);
+        if let Some(header) = header {
+            request = request.header(AUTHORIZATION, header);
+        }
         match known.and_then(|known| known.validator.as_ref()) {
             Some(Validator::Tag(tag)) => request = request.header(IF_NONE_MATCH, tag),
             Some(Validator::Time(time)) => request = request.header(IF_MODIFIED_SINCE, time),
@@ -189,6 +214,9 @@ impl Http {
         match response.status() {
             StatusCode::NOT_MODIFIED if known.is_some() => Ok(None),
             status if status.is_success() => self.body(url, response, path, tell).await.map(Some),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(HttpError::Refused { url: redacted(url), status, proof })
+            }
             status => Err(HttpError::Status { url: redacted(url), status }),
         }
     }
@@ -251,6 +279,9 @@ impl HttpError {
     pub fn help(&self) -> Option<String> {
         match self {
             HttpError::Large { .. } => Some(format!("{BYTES} sets the limit, in bytes")),
+            HttpError::Silent { .. } => Some(format!("{IDLE} sets the limit, in seconds")),
+            HttpError::Refused { proof, .. } => Some(proof.help()),
+            HttpError::Auth(error) => error.help(),
             HttpError::Slow { .. } => Some(format!("{SECONDS} sets the limit, in seconds")),
             _ => None,
         }

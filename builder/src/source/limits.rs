@@ -29,6 +29,12 @@ pub const BYTES: &str = "RBUILD_SOURCE_LIMIT";
 /// The variable that says how many seconds.
 pub const SECONDS: &str = "RBUILD_SOURCE_TIMEOUT";
 
+/// The variable that says for how many seconds nothing may come.
+pub const IDLE: &str = "RBUILD_SOURCE_IDLE";
+
+/// How often a server may lead elsewhere.
+pub const REDIRECTS: usize = 10;
+
 /// A variable that is no number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is `{value}`, which is not a number of {unit}")]
@@ -66,6 +72,9 @@ impl Limits {
         }
         if let Some(seconds) = number(SECONDS, "seconds")? {
             limits.total = Duration::from_secs(seconds);
+        }
+        if let Some(seconds) = number(IDLE, "seconds")? {
+            limits.idle = Duration::from_secs(seconds);
         }
         Ok(limits)
     }

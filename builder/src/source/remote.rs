@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime};
 use rbuild_cache::layer::{Entry, Kind, WriteError};
 use rbuild_cache::tree::{self, Found, NodeKind, Owners, PathSelector, SelectError, Tree};
 use rbuild_cache::{Digest, FsError, LayerId, Record, Scratch, Snapshot, Store};
-use rbuild_frontend::address::redacted;
+use rbuild_frontend::address::{redacted, split_login};
 use rbuild_solver::graph::{Graph, Origin, Vertex, VertexId};
 use rbuild_solver::key::definition_key;
 use rbuild_solver::op::{GitDir, GitOp, HttpFile, HttpOp, Op};
@@ -25,6 +25,7 @@ use super::http::{Answer, Http, HttpError, Tell};
 use super::limits::{BadLimit, Limits};
 use crate::cli::Session;
 use crate::exit::Exit;
+use crate::given::Given;
 use crate::progress::Progress;
 
 /// Why something from elsewhere could not be had.
@@ -90,6 +91,7 @@ pub struct Remotes<'a> {
     runtime: Handle,
     cancel: &'a Cancel,
     limits: Limits,
+    given: Given,
     /// The time of what has none.
     now: (i64, u32),
     http: OnceLock<Http>,
@@ -106,11 +108,15 @@ pub struct Download {
 }
 
 impl<'a> Remotes<'a> {
-    /// With the limits of the environment. `now` is the time of files that have none.
-    pub fn new(session: &'a Session, now: (i64, u32)) -> Result<Remotes<'a>, RemoteError> {
+    /// With the limits of the environment, and with what the user gives. `now` is the time of files that have none.
+    pub fn new(
+        session: &'a Session,
+        given: &Given,
+        now: (i64, u32),
+    ) -> Result<Remotes<'a>, RemoteError> {
         let limits = Limits::from_environment()?;
         let runtime = session.runtime.handle().clone();
-        Ok(Remotes::with(&session.store, runtime, &session.cancel, limits, now))
+        Ok(Remotes::with(&session.store, runtime, &session.cancel, (limits, given.clone()), now))
     }
 
     /// With limits of one's own.
@@ -118,11 +124,11 @@ impl<'a> Remotes<'a> {
         store: &'a Store,
         runtime: Handle,
         cancel: &'a Cancel,
-        limits: Limits,
+        (limits, given): (Limits, Given),
         now: (i64, u32),
     ) -> Remotes<'a> {
         let (http, downloads) = (OnceLock::new(), Mutex::default());
-        Remotes { store, runtime, cancel, limits, now, http, downloads }
+        Remotes { store, runtime, cancel, limits, given, now, http, downloads }
     }
 
     /// The limits.
@@ -222,13 +228,15 @@ impl<'a> Remotes<'a> {
 
     /// What the server says of the file now. A download is kept for when its layer is made.
     fn pin_http(&self, op: &HttpOp) -> Result<HttpOp, RemoteError> {
-        let memo = self.store.records().memo(&op.url);
+        // Whoever asks: the server decides who may have it, every time.
+        let (address, _) = split_login(&op.url);
+        let memo = self.store.records().memo(&address);
         let known: Option<Answer> = memo.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let answer = match (self.get(&op.url, known.as_ref(), &|_, _| {})?, known) {
             (Some(download), _) => {
                 let bytes = serde_json::to_vec(&download.answer).unwrap_or_default();
                 // Without it, the next build downloads the file again.
-                let _ = self.store.records().put_memo(&op.url, &bytes);
+                let _ = self.store.records().put_memo(&address, &bytes);
                 let answer = download.answer.clone();
                 self.downloads().insert(answer.digest, download);
                 answer
@@ -320,14 +328,14 @@ impl<'a> Remotes<'a> {
     }
 
     fn git(&self) -> Git<'_> {
-        Git::new(self.store, &self.limits, self.cancel)
+        Git::new(self.store, &self.limits, &self.given, self.cancel)
     }
 
     fn http(&self) -> Result<&Http, RemoteError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let http = Http::new(&self.limits)?;
+        let http = Http::new(&self.limits, &self.given)?;
         Ok(self.http.get_or_init(|| http))
     }
 
@@ -353,11 +361,14 @@ impl RemoteError {
             RemoteError::Limit(_) => Exit::Usage,
             RemoteError::Checksum { .. } | RemoteError::Subdir { .. } => Exit::Build,
             RemoteError::Git(
-                GitError::NoRef { .. } | GitError::NoHead(_) | GitError::Checksum { .. },
+                GitError::NoRef { .. }
+                | GitError::NoHead(_)
+                | GitError::Checksum { .. }
+                | GitError::Refused { .. },
             ) => Exit::Build,
-            RemoteError::Http(HttpError::Status { status, .. }) if status.is_client_error() => {
-                Exit::Build
-            }
+            RemoteError::Http(
+                HttpError::Status { status, .. } | HttpError::Refused { status, .. },
+            ) if status.is_client_error() => Exit::Build,
             _ => Exit::Machine,
         }
     }

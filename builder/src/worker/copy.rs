@@ -261,7 +261,7 @@ impl<'a> Run<'a, '_> {
     }
 
     /// A directory below a copied one: whatever it was, it becomes what the source is. One that only
-    /// leads to what was asked for keeps its owner if it is there.
+    /// leads to what was asked for, and is there, gets no more than the source's mode.
     fn inner_directory(
         &mut self,
         at: Vec<u8>,
@@ -278,14 +278,15 @@ impl<'a> Run<'a, '_> {
             self.rules.entry(at.clone(), Kind::Dir, &found.node, source.selection.owners);
         entry.xattrs.clone_from(&found.xattrs);
         if found.reason == Reason::OnTheWay {
-            self.keep_owner(&mut entry, there.as_ref());
+            self.keep(&mut entry, there.as_ref(), found.node.mode);
         }
         self.target.put(&at, made);
         self.plan.plain(entry);
         Ok(())
     }
 
-    fn keep_owner(&self, entry: &mut Entry, there: Option<&There>) {
+    /// What is there keeps owner and attributes; to Docker `--chmod` does not reach it either.
+    fn keep(&self, entry: &mut Entry, there: Option<&There>, mode: u32) {
         let (uid, gid, xattrs) = match there {
             Some(There::Base(found)) => (found.node.uid, found.node.gid, &found.xattrs),
             Some(There::Made(_)) => match self.plan.planned(&entry.path) {
@@ -294,7 +295,7 @@ impl<'a> Run<'a, '_> {
             },
             None => return,
         };
-        (entry.uid, entry.gid) = (uid, gid);
+        (entry.mode, entry.uid, entry.gid) = (mode, uid, gid);
         entry.xattrs.clone_from(xattrs);
     }
 

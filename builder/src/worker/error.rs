@@ -8,8 +8,8 @@ use rbuild_cache::{ClaimError, DbError, VolumeError};
 
 use super::copy::CopyError;
 use super::mount::MountFailure;
-use super::secrets::SecretError;
 use crate::exit;
+use crate::given::secrets::SecretError;
 use crate::sandbox::{Exit, MemoryUse, SandboxError};
 use crate::source::images::ImagesError;
 use crate::source::remote::RemoteError;

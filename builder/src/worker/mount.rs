@@ -3,7 +3,6 @@
 //! One file below per kind that needs more than a line. Everything that a mount needs as long as
 //! the step runs is kept in [`Prepared`].
 
-mod agent;
 mod bind;
 mod cache;
 mod device;
@@ -16,9 +15,10 @@ use rbuild_solver::op::ExecOp;
 use rbuild_solver::op::mount::{self as op, MountKind};
 
 use super::{BuildWorker, Inputs, WorkError};
+use crate::given::agent;
 use crate::sandbox::{self, Access, Source};
 
-pub use agent::{AgentSource, Agents};
+pub use device::{Allowed, Devices};
 
 /// What `tmpfs(5)` has where nobody says otherwise.
 const TMPFS_MODE: u32 = 0o1777;
@@ -70,7 +70,8 @@ impl MountFailure {
         match self {
             MountFailure::Agent(error) => error.help(),
             MountFailure::NotText(_) => Some("mount it as a file".to_owned()),
-            MountFailure::Device(_) | MountFailure::SeedNotADirectory { .. } => None,
+            MountFailure::Device(error) => error.help(),
+            MountFailure::SeedNotADirectory { .. } => None,
         }
     }
 }
@@ -90,13 +91,14 @@ pub(super) fn prepare(
     }
     prepared.held.extend(volumes.into_held().map(Held::Volume));
     for variable in &op.secrets {
-        let bytes = worker.secrets.read(&variable.id, variable.need)?.unwrap_or_default();
+        let bytes = worker.given.secrets.read(&variable.id, variable.need)?.unwrap_or_default();
         let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
         let text = text.ok_or_else(|| MountFailure::NotText(variable.id.clone()))?;
         prepared.env.push((variable.name.clone(), text));
     }
-    for device in &op.devices {
-        let text = device::left_out(device).map_err(MountFailure::from)?;
+    let notices =
+        device::prepare(&worker.devices, op, &mut prepared).map_err(MountFailure::from)?;
+    for text in notices {
         (inputs.job.events)(Event::Notice { vertex: Some(inputs.job.id), text });
     }
     Ok(prepared)
@@ -127,14 +129,14 @@ impl Prepared {
                 sandbox::MountKind::Tmpfs { size: *size, mode: TMPFS_MODE }
             }
             MountKind::Secret(secret) => {
-                let Some(data) = worker.secrets.read(&secret.id, secret.need)? else {
+                let Some(data) = worker.given.secrets.read(&secret.id, secret.need)? else {
                     return Ok(None);
                 };
                 let owner = secret.owner;
                 sandbox::MountKind::File { data, mode: owner.mode, owner: (owner.uid, owner.gid) }
             }
             MountKind::Ssh(ssh) => {
-                let forward = worker.agents.forward(ssh).map_err(MountFailure::from)?;
+                let forward = worker.given.agents.forward(ssh).map_err(MountFailure::from)?;
                 let Some(forward) = forward else { return Ok(None) };
                 let source = Source::Path(forward.socket());
                 self.held.push(Held::Agent(forward));

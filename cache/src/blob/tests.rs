@@ -81,3 +81,15 @@ fn a_blob_that_another_tool_put_there_is_believed_after_a_look() {
     assert_eq!(store.blobs().size(&good), Some(4));
     assert!(!store.blobs().contains(&bad));
 }
+
+#[test]
+fn a_file_can_be_linked_by_several_at_once() {
+    let (dir, store) = store();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"hello").unwrap();
+    let digest = Digest::of(b"hello");
+    let link = || (0..100).for_each(|_| assert_eq!(store.blobs().link(&file, &digest).unwrap(), 5));
+    std::thread::scope(|threads| (0..4).for_each(|_| drop(threads.spawn(link))));
+    assert_eq!(store.blobs().read(&digest).unwrap(), b"hello");
+    assert_eq!(fs::list(&dir.path().join("tmp")).unwrap(), Vec::<String>::new());
+}

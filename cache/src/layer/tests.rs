@@ -324,9 +324,31 @@ fn second_names_are_not_mixed_up_between_layers() {
     };
     let layers = vec![pair("a", "b", "1"), pair("c", "d", "2")];
     let mut tar = Vec::new();
-    fresh.layers().write_tree(&Snapshot { layers }, Some(0), &mut tar).unwrap();
+    fresh.layers().write_trees(&[("", &Snapshot { layers })], Some(0), &mut tar).unwrap();
     let expected =
         ["0 a 644 0:0 0 `1`", "1 b 644 0:0 0 -> a", "0 c 644 0:0 0 `2`", "1 d 644 0:0 0 -> c"];
+    assert_eq!(tar_entries(&tar), expected);
+}
+
+#[test]
+fn several_trees_of_an_archive_have_a_folder_each() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Erofs);
+    let tree = |data: &str| {
+        let layer = fresh.layer(&[(file("a", 0o644, 1), data), (hard_link("b", "a"), "")]);
+        Snapshot { layers: vec![layer] }
+    };
+    let (one, two) = (tree("1"), tree("2"));
+    let mut tar = Vec::new();
+    fresh.layers().write_trees(&[("one", &one), ("two", &two)], Some(0), &mut tar).unwrap();
+    let expected = [
+        "5 one/ 755 0:0 0",
+        "0 one/a 644 0:0 0 `1`",
+        "1 one/b 644 0:0 0 -> one/a",
+        "5 two/ 755 0:0 0",
+        "0 two/a 644 0:0 0 `2`",
+        "1 two/b 644 0:0 0 -> two/a",
+    ];
     assert_eq!(tar_entries(&tar), expected);
 }
 
@@ -422,5 +444,18 @@ fn a_small_archive_is_a_blob_at_once() {
         let layer = fresh.layer(&[(file("small", 0o644, 1), "x")]);
         let archive = fresh.layers().archive(&layer, None).unwrap();
         assert_eq!(fresh.blobs().size(&archive.diff_id), Some(archive.size));
+    }
+}
+
+#[test]
+fn stacks_are_put_on_one_another() {
+    let layers: Vec<LayerId> = std::iter::repeat_with(LayerId::random).take(3).collect();
+    let stack = |picked: &[usize]| Snapshot { layers: picked.iter().map(|&n| layers[n]).collect() };
+    assert_eq!(Snapshot::stacked([&stack(&[0, 1]), &stack(&[2]), &stack(&[])]), stack(&[0, 1, 2]));
+    for held in [&[][..], &[0], &[2], &[1, 2], &[0, 1, 2]] {
+        assert!(stack(&[0, 1, 2]).holds(&stack(held)), "{held:?}");
+    }
+    for other in [&[0, 2][..], &[2, 1], &[0, 1, 2, 0]] {
+        assert!(!stack(&[0, 1, 2]).holds(&stack(other)), "{other:?}");
     }
 }

@@ -1,8 +1,11 @@
 //! An ordered list of patterns, the last one that matches deciding: `.dockerignore`, `--exclude`.
 //!
-//! A rule matches a path if its pattern matches the path or one of the path's parents. `!` takes
-//! the path back in. `**` stands for any number of components. Nothing is anchored by a slash as in
-//! gitignore: every pattern starts at the root.
+//! A path is decided after its parents, from the top. A rule that matched a parent matches what is
+//! below it. Rules are asked in their order, but one is asked only if it would change something: a
+//! `!rule` that had nothing to take back in at a directory does not match what is below. So `a/*` and
+//! `!a` leave nothing of `a`, and `a` and `!a` everything. `**` stands for any number of components.
+//! Nothing is anchored by a slash as in gitignore: every pattern starts at the root. The meaning is
+//! that of <https://github.com/moby/patternmatcher>, which Docker walks a context with.
 
 use super::token::{self, Stars, Token, Until};
 use super::{BadPattern, BadReason};
@@ -65,11 +68,15 @@ impl Rules {
         Ok(Rules { rules })
     }
 
-    /// The rule that decides about `path` (relative, clean), if any rule matches it.
+    /// The rule that decides about `path` (relative, clean), if any rule does: the last one that
+    /// changed whether the path is there.
     pub fn decide(&self, path: impl AsRef<[u8]>) -> Option<Decision> {
         let path = path.as_ref();
-        let position = self.rules.iter().rposition(|rule| rule.shape.matches(path))?;
-        Some(Decision { rule: position, effect: self.rules[position].effect })
+        let concerned = |(_, rule): &(usize, &Rule)| rule.shape.matches(path);
+        let mut rules = self.rules.iter().enumerate().filter(concerned).peekable();
+        rules.peek()?;
+        let mut candidates: Vec<Candidate<'_>> = rules.map(Candidate::new).collect();
+        path_and_parents(path).map(|part| decide_part(&mut candidates, part)).last()?
     }
 
     /// Whether `path` is left out.
@@ -94,6 +101,35 @@ impl Rules {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// A rule that matches a path or one of its parents.
+struct Candidate<'a> {
+    position: usize,
+    rule: &'a Rule,
+    /// Whether it matched the part of the path that was decided last.
+    matched: bool,
+}
+
+impl Candidate<'_> {
+    fn new((position, rule): (usize, &Rule)) -> Candidate<'_> {
+        Candidate { position, rule, matched: false }
+    }
+}
+
+/// Decides about a path whose parents are decided.
+fn decide_part(candidates: &mut [Candidate<'_>], part: &[u8]) -> Option<Decision> {
+    let mut decision: Option<Decision> = None;
+    for candidate in candidates {
+        let effect = candidate.rule.effect;
+        let is_out = decision.is_some_and(|decision| decision.effect == Effect::Exclude);
+        let changes = is_out == (effect == Effect::Include);
+        candidate.matched = candidate.matched || (changes && candidate.rule.shape.is(part));
+        if candidate.matched && changes {
+            decision = Some(Decision { rule: candidate.position, effect });
+        }
+    }
+    decision
 }
 
 impl Rule {
@@ -126,6 +162,17 @@ impl Shape {
         })
     }
 
+    /// Whether it matches the path itself.
+    fn is(&self, path: &[u8]) -> bool {
+        match self {
+            Shape::Literal(text) => path == text,
+            Shape::Suffix(text) => path.ends_with(text),
+            Shape::Tokens(tokens) => token::matches(tokens, path, Until::End),
+            Shape::Never => false,
+        }
+    }
+
+    /// Whether it matches the path or one of its parents.
     fn matches(&self, path: &[u8]) -> bool {
         match self {
             Shape::Literal(text) => path

@@ -164,6 +164,13 @@ fn the_last_rule_that_matches_decides() {
         (&["docs/", "!docs/README.md"], "docs/README.md", Some((1, Effect::Include))),
         (&["!docs/sub", "docs"], "docs/sub/x", Some((1, Effect::Exclude))),
         (&["a", "", "b"], "b", Some((2, Effect::Exclude))),
+        // What `!a` had nothing to take back in of, it does not take back in below.
+        (&["a/*", "!a"], "a/b", Some((0, Effect::Exclude))),
+        (&["a/*", "!a"], "a/b/c", Some((0, Effect::Exclude))),
+        (&["a", "!a"], "a/b", Some((1, Effect::Include))),
+        (&["a", "!a/b", "a"], "a/b", Some((1, Effect::Include))),
+        (&["a", "!a/b", "a/b"], "a/b/c", Some((2, Effect::Exclude))),
+        (&["!*", "a"], "a/b", Some((1, Effect::Exclude))),
         (&["a"], "b", None),
         (&[], "b", None),
     ];

@@ -3,7 +3,7 @@
 use rbuild_solver::op::{GitTimes, Submodules};
 
 use super::percent::decode_query;
-use super::{BadAddress, check_host};
+use super::{BadAddress, check_host, is_http, parts};
 
 /// A git repository, and which part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,7 @@ impl GitAddress {
             true => check_host(&format!("ssh://{}", remote.replacen(':', "/", 1)))?,
             false => check_host(remote)?,
         }
+        check_login(remote)?;
         let mut address = GitAddress {
             remote: remote.to_owned(),
             reference: None,
@@ -243,6 +244,16 @@ fn one(place: &mut Option<String>, value: &str) -> Result<(), BadAddress> {
             *place = Some(value.to_owned());
             Ok(())
         }
+    }
+}
+
+/// Only `http` can send a password; with another protocol it would be seen and of no use.
+fn check_login(remote: &str) -> Result<(), BadAddress> {
+    match parts(remote) {
+        Some((scheme, login, _)) if !is_http(scheme) && login.contains(':') => {
+            Err(BadAddress::Password(scheme.to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

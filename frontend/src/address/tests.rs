@@ -133,6 +133,8 @@ fn bad_git_addresses_are_refused() {
         ("git://h/r?ref=a%0ab", "git allows no ref of that name"),
         ("git://h/r#:../x", "it is a directory of the repository"),
         ("git://h/r#:.git/hooks", "it is a directory of the repository"),
+        ("ssh://git:secret@h/r", "`ssh://` knows no passwords"),
+        ("git://u:secret@h/r", "`git://` knows no passwords"),
         ("ssh://-oProxyCommand=x/r", "begins with `-`"),
         ("ssh://git@-oProxyCommand=x/r", "begins with `-`"),
         ("-oProxyCommand@h:r", "begins with `-`"),
@@ -144,10 +146,44 @@ fn bad_git_addresses_are_refused() {
 }
 
 #[test]
+fn a_login_is_taken_out_of_an_address() {
+    let rows = [
+        ("https://user:a%40b@h:1/x?y#z", "https://h:1/x?y#z", Some(("user", "a@b"))),
+        ("http://token@h/x", "http://h/x", Some(("token", ""))),
+        ("http://a%:b@h/x", "http://h/x", Some(("a%", "b"))),
+        ("https://h/a:b@c", "https://h/a:b@c", None),
+        ("ssh://git@h/x", "ssh://git@h/x", None),
+        ("git@h:x", "git@h:x", None),
+    ];
+    for (address, bare, expected) in rows {
+        let (found, login) = split_login(address);
+        let login = login.map(|login| (login.user, login.password));
+        let expected = expected.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        assert_eq!((found.as_str(), login), (bare, expected), "{address}");
+    }
+}
+
+#[test]
+fn passwords_in_a_text_are_masked_in_place() {
+    let rows = [
+        ("ADD http://u:pä@h/x /\nRUN a", "ADD http://u:xxx@h/x /\nRUN a"),
+        ("ENV A=\"https://token@h\" B=git://u:p@h", "ENV A=\"https://xxxxx@h\" B=git://u:x@h"),
+        ("ADD ssh://git@h/r http://h/a:b@c /", "ADD ssh://git@h/r http://h/a:b@c /"),
+        ("RUN echo :// @ http://", "RUN echo :// @ http://"),
+        ("http://$USER:$PASS@h", "http://$USER:xxxxx@h"),
+    ];
+    for (text, expected) in rows {
+        assert_eq!((masked(text).as_str(), masked(text).len()), (expected, text.len()), "{text}");
+    }
+}
+
+#[test]
 fn passwords_are_not_shown() {
     let rows = [
         ("https://user:secret@h/x@y", "https://user:xxxxx@h/x@y"),
-        ("https://user@h/x", "https://user@h/x"),
+        ("https://token@h/x", "https://xxxxx@h/x"),
+        ("https://u:a%40b@h:1/x", "https://u:xxxxx@h:1/x"),
+        ("ssh://git@h/x", "ssh://git@h/x"),
         ("https://h/a:b@c", "https://h/a:b@c"),
         ("git@h:x", "git@h:x"),
     ];

@@ -37,6 +37,16 @@ error[step-failed]: the step ended with exit code 2
 }
 
 #[test]
+fn a_password_is_not_shown_and_marks_stay_in_place() {
+    let source = Source::new("Dockerfile", b"ADD http://u:p@h/x d e f\n".into());
+    let rendered = render(&[Diagnostic::error("a", 21..22, "why")], &source, Color::Never);
+    assert!(
+        rendered.contains("1 | ADD http://u:x@h/x d e f\n  |                      ^"),
+        "{rendered}"
+    );
+}
+
+#[test]
 fn context_adds_lines_on_both_sides() {
     let rendered = render_with_context(&failed_step(), &source(), Color::Never, 1);
     assert!(rendered.contains("2 |   RUN one\n3 | / RUN two"), "{rendered}");

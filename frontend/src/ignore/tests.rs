@@ -27,6 +27,11 @@ fn a_verdict_names_its_line() {
         ("a/./b\n", "a/b", Some(1)),
         ("*\n!a\na/b\n", "a/b", Some(3)),
         ("*\n!a\na/b\n", "a/c", None),
+        ("a/*\n!a\n", "a/b", Some(1)),
+        ("a/*\n!a/b\n", "a/b/c", None),
+        ("a\n!a/b\na\n", "a/b", None),
+        ("**/b\n!a\n", "a/b", Some(1)),
+        ("a/b\n!a/**\n", "a/b/c", None),
         ("*\n!/a\n", "a", None),
         ("*\n! a\n", "a", None),
         ("a", "b/a", None),
@@ -51,7 +56,7 @@ fn g96_the_last_rule_that_matches_decides() {
 
 #[test]
 fn g97_a_lone_negation_is_an_error() {
-    for file in ["a\n!\n", "a\n ! \n"] {
+    for file in ["a\n!\n", "a\n ! \n", "a\n!/\n", "a\n!/a/..\n"] {
         let error = IgnoreFile::parse(file.as_bytes()).unwrap_err();
         assert_eq!((error.line, error.error.reason), (2, BadReason::LoneNegation));
     }

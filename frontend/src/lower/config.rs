@@ -46,8 +46,8 @@ impl StageLowering<'_, '_> {
         for path in paths {
             let volume = self.word(&path.trimmed())?;
             if volume.is_empty() {
-                let message = "a VOLUME cannot be empty";
-                return Err(Box::new(Diagnostic::error("empty-volume", path.span(), message)));
+                let error = Diagnostic::error("empty-path", path.span(), "`VOLUME` needs a path");
+                return Err(Box::new(error.with_help(format!("`{path}` stands for nothing here"))));
             }
             volumes.push(volume);
         }

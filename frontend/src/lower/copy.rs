@@ -166,7 +166,9 @@ impl StageLowering<'_, '_> {
     fn inline(&self, doc: &Heredoc) -> Fallible<Inline> {
         if doc.name.contains('/') || matches!(doc.name.as_str(), "" | "." | "..") {
             let message = format!("`{}` cannot be the name of a file", doc.name);
-            return Err(Box::new(Diagnostic::error("bad-file-name", doc.word.span(), message)));
+            let error = Diagnostic::error("bad-file-name", doc.word.span(), message);
+            let help = "the word of a heredoc names the file: put folders into the destination";
+            return Err(Box::new(error.with_help(help)));
         }
         let content = doc.content();
         let data = match doc.expansion {
@@ -309,9 +311,7 @@ fn check_numbers(owner: &str, text: &Text) -> Fallible<()> {
 }
 
 fn check_pattern(selector: &PathSelector, text: &Text) -> Fallible<()> {
-    let bad = |error: BadPattern| {
-        Box::new(Diagnostic::error("bad-pattern", text.span(), error.to_string()))
-    };
+    let bad = |error: BadPattern| Box::new(bad_pattern(text, error.to_string()));
     if has_wildcards(&selector.pattern) {
         Glob::components(&selector.pattern).map_err(bad)?;
     }
@@ -320,15 +320,21 @@ fn check_pattern(selector: &PathSelector, text: &Text) -> Fallible<()> {
 }
 
 fn remote_source(text: &Text) -> Diagnostic {
-    let message = format!("COPY takes files, `{text}` is an address");
-    Diagnostic::error("remote-source", text.span(), message).with_help("use ADD")
+    let message = "`COPY` takes files of the build context, and this is an address";
+    let help = format!("did you mean `ADD {}`?", redacted(text.as_str()));
+    Diagnostic::error("remote-source", text.span(), message).with_help(help)
 }
 
 /// `--exclude` patterns, checked. They are not expanded.
 fn excludes(transfer: &Transfer) -> Fallible<Vec<String>> {
     let patterns: Vec<String> = transfer.excludes.iter().map(Text::to_string).collect();
     Rules::new(&patterns).map_err(|(position, error)| {
-        Diagnostic::error("bad-pattern", transfer.excludes[position].span(), error.to_string())
+        bad_pattern(&transfer.excludes[position], error.to_string())
     })?;
     Ok(patterns)
+}
+
+fn bad_pattern(text: &Text, message: String) -> Diagnostic {
+    let error = Diagnostic::error("bad-pattern", text.span(), message);
+    error.with_help("a character of a name is written as `[[]`, `[*]` or `[?]`")
 }

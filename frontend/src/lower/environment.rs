@@ -35,8 +35,9 @@ impl StageLowering<'_, '_> {
         for pair in &pairs.pairs {
             let key = self.word(&pair.key)?;
             if key.is_empty() {
-                let message = format!("`{}` is no name: it is empty", pair.key);
-                return Err(Box::new(Diagnostic::error("empty-name", pair.key.span(), message)));
+                let message = format!("there is no name: `{}` is empty", pair.key);
+                let error = Diagnostic::error("empty-name", pair.key.span(), message);
+                return Err(Box::new(error.with_help("write the name of a variable before `=`")));
             }
             expanded.push((key, self.word(&pair.value)?));
         }

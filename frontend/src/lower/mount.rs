@@ -101,13 +101,15 @@ impl StageLowering<'_, '_> {
         let id = match (source, id, target) {
             (Some(_), Some(_), _) => {
                 let message = "a secret has either `id` or `source`: they mean the same";
-                return Err(options.error(MountKey::Source, message));
+                let help = "remove one of them";
+                return Err(options.error_with(MountKey::Source, message, help));
             }
             (Some(id), None, _) | (None, Some(id), _) => id,
             (None, None, Some(target)) => base_name(target),
             (None, None, None) => {
-                let message = "a secret mount does not say which secret: it has no `id`";
-                return Err(options.error(MountKey::Type, message));
+                let message = "a secret mount does not say which secret";
+                let help = "add the name that `--secret` gives it: `id=NAME`";
+                return Err(options.error_with(MountKey::Type, message, help));
             }
         };
         let (id, need) = (id.to_owned(), options.need()?);
@@ -149,7 +151,8 @@ impl StageLowering<'_, '_> {
         };
         if target == "/" {
             let message = "nothing can be mounted on `/`";
-            return Err(options.error(MountKey::Target, message));
+            let help = "mount it on a folder below, such as `target=/mnt`";
+            return Err(options.error_with(MountKey::Target, message, help));
         }
         Ok(target)
     }
@@ -179,11 +182,13 @@ impl StageLowering<'_, '_> {
             None if path.is_empty() => Ok(None),
             None if from.is_none() => {
                 let message = "a cache mount has a `source` only together with `from`";
-                Err(options.error(MountKey::Source, message))
+                let help = "add `from=STAGE` for what the cache begins with, or remove `source`";
+                Err(options.error_with(MountKey::Source, message, help))
             }
             None => {
                 let message = format!("`{written}` does not exist: what is mounted from is empty");
-                Err(options.error(MountKey::Source, &message))
+                let help = "an image `scratch`, or a stage of it without files, has none to mount";
+                Err(options.error_with(MountKey::Source, &message, help))
             }
         }
     }

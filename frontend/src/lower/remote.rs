@@ -6,7 +6,9 @@ use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin};
 use rbuild_solver::op::{GitDir, GitOp, GitTimes, HttpFile, HttpOp, Op, Submodules};
 
-use crate::address::{Address, BadAddress, GitAddress, HttpAddress, Pinning, redacted};
+use crate::address::{
+    Address, BadAddress, GitAddress, HttpAddress, Pinning, redacted, split_login,
+};
 use crate::ast::{AddFiles, Text};
 use crate::diagnostic::Diagnostic;
 use crate::scope::Fallible;
@@ -75,8 +77,9 @@ impl Fetch<'_> {
     /// A checksum needs an address.
     pub(super) fn check_path(&self) -> Fallible<()> {
         let Some((text, _)) = &self.checksum else { return Ok(()) };
-        let message = "`--checksum` is of an address, this source is a path";
-        Err(Box::new(Diagnostic::error("checksum", text.span(), message)))
+        let message = "`--checksum` is for addresses, and a source here is a path";
+        let error = Diagnostic::error("checksum", text.span(), message);
+        Err(Box::new(error.with_help("remove it: files of the context are compared anyway")))
     }
 
     fn http(&self, address: &HttpAddress) -> Fallible<HttpOp> {
@@ -96,7 +99,8 @@ impl Fetch<'_> {
         let keep = match (address.keep_git_dir, self.keep_git_dir) {
             (Some(query), Some(flag)) if query != flag => {
                 let message = "the address and `--keep-git-dir` say different things";
-                return Err(Box::new(Diagnostic::error("bad-address", source.span(), message)));
+                let error = Diagnostic::error("bad-address", source.span(), message);
+                return Err(Box::new(error.with_help("remove one of them")));
             }
             (query, flag) => query.or(flag).unwrap_or(false),
         };
@@ -120,9 +124,10 @@ pub fn git_op(address: GitAddress, keep: bool) -> GitOp {
         _ => whole,
     };
     let git_dir = match keep {
-        true => {
-            GitDir::Kept { remote: redacted(&address.remote), reference: address.reference.clone() }
-        }
+        true => GitDir::Kept {
+            remote: split_login(&address.remote).0,
+            reference: address.reference.clone(),
+        },
         false => GitDir::Dropped,
     };
     GitOp {
@@ -140,7 +145,8 @@ pub fn git_op(address: GitAddress, keep: bool) -> GitOp {
 /// What is wrong with an address, said of its place.
 pub(super) fn bad_address(error: &BadAddress, text: &Text) -> Diagnostic {
     let shown = redacted(text.as_str());
-    Diagnostic::error("bad-address", text.span(), format!("cannot use `{shown}`: {error}"))
+    let message = format!("cannot use `{shown}`: {error}");
+    Diagnostic { help: error.help(), ..Diagnostic::error("bad-address", text.span(), message) }
 }
 
 /// A pattern that matches one name only.

@@ -84,7 +84,8 @@ impl StageLowering<'_, '_> {
         }
         if doc.name.contains('/') || matches!(doc.name.as_str(), "" | "." | "..") {
             let message = format!("`{}` cannot be the name of a script", doc.name);
-            return Err(Box::new(Diagnostic::error("bad-script-name", doc.word.span(), message)));
+            let error = Diagnostic::error("bad-script-name", doc.word.span(), message);
+            return Err(Box::new(error.with_help("take a word without `/`, such as `EOF`")));
         }
         let target = format!("{SCRIPTS}/{}", doc.name);
         let data = content.as_str().as_bytes().to_vec();

@@ -35,7 +35,8 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
 fn none(flags: &Flags, rest: &Text, context: &mut Context<'_>) -> Option<Kind> {
     if !rest.is_empty() {
         let message = "nothing may follow `HEALTHCHECK NONE`";
-        context.report(Diagnostic::error("surplus-argument", rest.span(), message));
+        let error = Diagnostic::error("surplus-argument", rest.span(), message);
+        context.report(error.with_help("remove `NONE` for a check, or what follows it for none"));
         return None;
     }
     if let Some(span) = flags.first_span() {

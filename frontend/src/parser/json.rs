@@ -34,7 +34,7 @@ pub(super) fn parse(args: &Text) -> Json {
 
 /// Reports an array with other things than strings.
 pub(super) fn not_strings(args: &Text) -> Diagnostic {
-    Diagnostic::error("json-not-strings", args.span(), "a JSON array may hold strings only here")
+    Diagnostic::error("json-not-strings", args.span(), "this JSON array can hold only strings")
         .with_help("put every element in double quotes")
 }
 

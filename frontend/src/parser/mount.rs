@@ -88,7 +88,7 @@ fn quoted(text: &Text, start: usize) -> Result<(Text, usize), Box<Diagnostic>> {
 }
 
 fn bad_quote(text: &Text, at: usize) -> Box<Diagnostic> {
-    let message = "a quote that neither begins nor ends an option";
+    let message = "this quote neither begins nor ends an option";
     let error = Diagnostic::error("bad-quote", text.span_of(at..at + 1), message);
     Box::new(error.with_help("quote the whole option: `\"target=/a,b\"`; a quote in it is `\"\"`"))
 }
@@ -100,10 +100,11 @@ fn bare(name: &Text) -> Diagnostic {
 }
 
 fn unknown(name: &Text) -> Diagnostic {
-    let message = match name.is_empty() {
-        true => "a mount option is empty".to_owned(),
-        false => format!("there is no mount option `{name}`"),
-    };
+    if name.is_empty() {
+        let error = Diagnostic::error("unknown-option", name.span(), "a mount option is empty");
+        return error.with_help("write no blank behind a comma, and no comma without an option");
+    }
+    let message = format!("there is no mount option `{name}`");
     let error = Diagnostic::error("unknown-option", name.span(), message);
     match suggest::nearest(name.as_str(), MountKey::NAMES.iter().map(|(name, _)| *name)) {
         Some(near) => error.with_help(format!("did you mean `{near}`?")),

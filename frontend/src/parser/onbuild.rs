@@ -56,6 +56,10 @@ fn forbidden(inner: &Statement, keyword: Keyword) -> Diagnostic {
         Keyword::Onbuild if !inner.args.is_empty() => {
             error.with_help(format!("remove one `ONBUILD`: `ONBUILD {}`", inner.args))
         }
+        Keyword::Onbuild => error.with_help("write one `ONBUILD` and an instruction behind it"),
+        Keyword::Maintainer => {
+            error.with_help("use a label: `ONBUILD LABEL org.opencontainers.image.authors=NAME`")
+        }
         Keyword::From => error.with_note("a child build chooses its base itself"),
         _ => error,
     }

@@ -52,8 +52,11 @@ fn first_wrong(words: &[Text]) -> Option<Diagnostic> {
     let error = Diagnostic::error("missing-equals", word.span(), message);
     let before = wrong.checked_sub(1).map(|before| words[before].as_str());
     let after = words.get(wrong + 1).map(Text::as_str);
+    let typographic = |word: &&Text| word.as_str().contains(['“', '”', '„', '‘', '’']);
     Some(if word.as_str().starts_with('#') {
         error.with_help(COMMENT_HELP)
+    } else if words.iter().any(|word| typographic(&word)) {
+        error.with_help("only `\"` and `'` are quotes here, not `“` and `”`")
     } else if before.is_some_and(|word| word.ends_with('='))
         || after.is_some_and(|word| word.starts_with('='))
     {

@@ -57,7 +57,8 @@ pub(super) fn volume(statement: &Statement, context: &mut Context<'_>) -> Option
         return None;
     }
     for word in words.iter().filter(|word| word.as_str().trim().is_empty()) {
-        context.report(Diagnostic::error("empty-path", word.span(), "a volume needs a path"));
+        let error = Diagnostic::error("empty-path", word.span(), "`VOLUME` needs a path");
+        context.report(error.with_help("write the path of a folder, such as `/data`"));
     }
     Some(Kind::Volume(words))
 }

@@ -49,7 +49,8 @@ impl Parser<'_> {
         }
         let mut error = unknown(word);
         if near.is_none() {
-            error.help = error.help.or_else(|| self.forgotten(word)).or_else(|| program(word));
+            let help = error.help.or_else(|| foreign(word).map(str::to_owned));
+            error.help = help.or_else(|| self.forgotten(word)).or_else(|| program(word));
         }
         let cause = if near.is_some() { Cause::Typing } else { Cause::Continuation };
         self.unknown = UnknownLines { first: Some(error), cause, last: word.span() };
@@ -91,6 +92,20 @@ impl Parser<'_> {
 
 fn can_continue(kind: &Kind) -> bool {
     !matches!(kind, Kind::From(_) | Kind::Workdir(_) | Kind::User(_) | Kind::Stopsignal(_))
+}
+
+/// Advice for a line that is of no Dockerfile at all.
+fn foreign(word: &Text) -> Option<&'static str> {
+    match word.as_str() {
+        fence if fence.starts_with("```") => Some("remove this line: it is Markdown's"),
+        "<<<<<<<" | "=======" | ">>>>>>>" | "|||||||" => {
+            Some("a merge left this mark: choose one of the two versions")
+        }
+        "version:" | "services:" => {
+            Some("this looks like a Compose file: name the Dockerfile with `-f PATH`")
+        }
+        _ => None,
+    }
 }
 
 /// Advice for a line that looks like a shell's.

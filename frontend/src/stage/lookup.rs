@@ -99,7 +99,8 @@ impl StageGraph {
     fn not_earlier(&self, named: usize, stage: usize, from: &Text) -> Diagnostic {
         let error = |message: String| Diagnostic::error("forward-reference", from.span(), message);
         if named == stage {
-            return error(format!("stage `{from}` cannot take files from itself"));
+            let help = "name an earlier stage; for an image of that name, rename this stage";
+            return error(format!("stage `{from}` cannot take files from itself")).with_help(help);
         }
         error(format!("stage `{from}` must be defined before it is used"))
             .with_help(format!("it begins on line {}: move it up", self.stages[named].line))

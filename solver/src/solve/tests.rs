@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use rbuild_cache::tree::PathSelector;
 

@@ -12,9 +12,22 @@ use crate::archive::tar;
 use crate::file::File;
 use crate::tree::Tree;
 
+/// All bases.
+#[derive(Debug)]
+pub struct Bases {
+    /// One each.
+    pub all: Vec<Base>,
+    /// An archive of them, an OCI layout.
+    pub archive: PathBuf,
+}
+
 /// A base that cases build on.
 #[derive(Debug)]
 pub struct Base {
+    /// `name:tag`
+    name: String,
+    /// The descriptor of its manifest.
+    descriptor: Value,
     /// Its layers.
     pub diff_ids: Vec<String>,
     /// Its files.
@@ -48,16 +61,30 @@ struct Recipes {
     base: Vec<Recipe>,
 }
 
-/// All bases, and an archive of them in `folder`.
-pub fn make(folder: &Path) -> (Vec<Base>, PathBuf) {
+/// All bases, with their archive in `folder`.
+pub fn make(folder: &Path) -> Bases {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("bases.toml");
     let recipes: Recipes = toml::from_str(&std::fs::read_to_string(recipes).unwrap()).unwrap();
     let busybox = busybox();
     let mut layout = Layout::default();
-    let bases = recipes.base.iter().map(|recipe| layout.add(recipe, &busybox)).collect();
+    let all = recipes.base.iter().map(|recipe| layout.add(recipe, &busybox)).collect();
     let archive = folder.join("bases.tar");
     std::fs::write(&archive, layout.finish()).unwrap();
-    (bases, archive)
+    Bases { all, archive }
+}
+
+impl Bases {
+    /// Lays one of them out as a layout of its own in `folder`: `layout-name`, with the base's tag.
+    pub fn layout(&self, name: &str, folder: &Path) {
+        let base = self.all.iter().find(|base| base.name == name);
+        let mut descriptor = base.unwrap_or_else(|| panic!("no base `{name}`")).descriptor.clone();
+        let (name, tag) = name.split_once(':').unwrap();
+        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        let layout = folder.join(format!("layout-{name}"));
+        tar::Archive::new(std::fs::File::open(&self.archive).unwrap()).unpack(&layout).unwrap();
+        let index = json!({"schemaVersion": 2, "manifests": [descriptor]});
+        std::fs::write(layout.join("index.json"), index.to_string()).unwrap();
+    }
 }
 
 /// The machine's busybox, which has to be a static one.
@@ -153,8 +180,8 @@ impl Layout {
             "io.containerd.image.name": format!("docker.io/library/{}", recipe.name),
             "org.opencontainers.image.ref.name": recipe.name,
         });
-        self.manifests.push(descriptor);
-        Base { diff_ids, tree }
+        self.manifests.push(descriptor.clone());
+        Base { name: recipe.name.clone(), descriptor, diff_ids, tree }
     }
 
     fn config(&mut self, recipe: &Recipe, diff_ids: &[String]) -> Value {

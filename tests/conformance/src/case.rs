@@ -27,6 +27,18 @@ pub struct Case {
     pub shows: String,
     /// The rows and vectors of the feature table that it covers, such as `A14` and `G16`.
     pub rows: Vec<String>,
+    /// What is built: the folder `context` if nothing is said, `-` for what stands on standard
+    /// input, or an address.
+    #[serde(default = "folder")]
+    pub context: String,
+    /// The file that is given on standard input, relative to where the builder is called.
+    pub stdin: Option<String>,
+    /// Files beside the folder `context`, where the builder is called: archives, other contexts.
+    #[serde(default)]
+    pub beside: Vec<File>,
+    /// Bases that lie there as OCI layouts; that of `rich:latest` is `layout-rich`.
+    #[serde(default)]
+    pub layouts: Vec<String>,
     /// `--build-arg`
     #[serde(default)]
     pub args: Vec<String>,
@@ -41,6 +53,9 @@ pub struct Case {
     /// Files of the build context beside those of the folder `context`.
     #[serde(default)]
     pub files: Vec<File>,
+    /// Paths of the image that are not compared, with all below them.
+    #[serde(default)]
+    pub apart: Vec<String>,
     /// Paths of the image whose modification time is part of the case.
     #[serde(default)]
     pub times: Vec<String>,
@@ -85,9 +100,16 @@ impl Case {
         self.folder.join("recorded.json")
     }
 
-    /// Makes the build context: the Dockerfiles, the files of `context`, those of `case.toml`.
-    /// Modes and times do not depend on how the repository was checked out.
-    pub fn lay(&self, context: &Path) {
+    /// Whether the servers take part: their addresses stand for `{http}` and `{git}`.
+    pub fn is_served(&self) -> bool {
+        let texts = [&self.context].into_iter().chain(&self.args).chain(&self.flags);
+        texts.into_iter().any(|text| text.contains("{http}") || text.contains("{git}"))
+    }
+
+    /// Makes the build context: the Dockerfiles, the files of `context`, those of `case.toml`; and
+    /// what lies beside it. Modes and times do not depend on how the repository was checked out.
+    pub fn lay(&self, folder: &Path) {
+        let context = &folder.join("context");
         fs::create_dir(context).unwrap();
         for entry in fs::read_dir(&self.folder).unwrap() {
             let entry = entry.unwrap();
@@ -101,15 +123,21 @@ impl Case {
             copy(&extra, context);
         }
         file::lay(&self.files, context);
-        file::set_times(context, self.time);
+        file::lay(&self.beside, folder);
+        file::set_times(folder, self.time);
     }
 
-    /// The arguments after `build`, which both builders understand.
+    /// The arguments after `build`, which both builders understand, the context last.
     pub fn arguments(&self) -> Vec<String> {
         let args = self.args.iter().flat_map(|arg| ["--build-arg".to_owned(), arg.clone()]);
         let target = self.target.iter().flat_map(|it| ["--target".to_owned(), it.clone()]);
-        args.chain(target).chain(self.flags.iter().cloned()).collect()
+        let flags = self.flags.iter().cloned();
+        args.chain(target).chain(flags).chain([self.context.clone()]).collect()
     }
+}
+
+fn folder() -> String {
+    "context".to_owned()
 }
 
 /// A number below 16 million, from SHA-256: the same wherever the suite runs.

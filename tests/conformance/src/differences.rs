@@ -36,6 +36,11 @@ impl Known {
         known
     }
 
+    /// How many reasons it gives.
+    pub fn reasons(&self) -> usize {
+        self.difference.len()
+    }
+
     /// The cases that the list names.
     pub fn cases(&self) -> impl Iterator<Item = &String> {
         self.difference.iter().flat_map(|entry| &entry.cases)

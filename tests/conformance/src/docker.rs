@@ -6,12 +6,32 @@ use std::process::Command;
 
 use e2e::system::tool;
 
-use crate::base::Base;
+use crate::base::Bases;
 use crate::builder::Laid;
 use crate::case::Case;
 use crate::outcome::{Error, ErrorKind, Outcome, Recorded};
+use crate::servers::Served;
 
-/// Loads the bases into Docker, and says what it is.
+/// How messages begin whose step does not say what is at fault.
+const OF_BASES: &[&str] = &["failed to resolve source metadata", "oci-layout reference"];
+const OF_STEPS: &[&str] = &["failed to compute cache key"];
+const OF_CALLS: &[&str] = &[
+    "failed to convert agent config",
+    "failed to find target ",
+    "failed to get build context",
+    "failed to read dockerfile",
+    "failed to read downloaded context",
+    "failed to stat",
+    "invalid argument: can't use stdin",
+    "invalid context name",
+    "invalid context value",
+    "ref conflicts",
+    "secret missing ID",
+    "unable to prepare context",
+    "unexpected query",
+];
+
+/// Loads the archive of the bases into Docker, and says what it is.
 pub fn prepare(bases: &Path) -> BTreeMap<String, String> {
     let mut load = docker();
     load.args(["load", "--input"]).arg(bases);
@@ -27,14 +47,19 @@ pub fn prepare(bases: &Path) -> BTreeMap<String, String> {
 }
 
 /// Runs a case with Docker.
-pub fn record(case: &Case, bases: &[Base], by: &BTreeMap<String, String>) -> Recorded {
-    let laid = Laid::new(case);
+pub fn record(
+    case: &Case,
+    bases: &Bases,
+    served: &Served,
+    by: &BTreeMap<String, String>,
+) -> Recorded {
+    let laid = Laid::new(case, bases, served);
     let mut command = docker();
     command.args(["buildx", "build", "--provenance=false"]);
     let run = laid.run(command);
     let outcome = match run.code {
         0 => Outcome::Image(laid.image(bases)),
-        _ => Outcome::Error(error(&run.stderr)),
+        _ => Outcome::Error(error(&served.without_ports(&run.stderr))),
     };
     Recorded { by: by.clone(), outcome }
 }
@@ -53,13 +78,15 @@ fn error(output: &str) -> Error {
     let message = message.trim_start_matches("ERROR: ").trim_start_matches("failed to build: ");
     let message = message.trim_start_matches("failed to solve: ");
     let is_marked = |line: &&str| line.split_once(" | >>> ").is_some();
+    let says = |begins: &[&str]| begins.iter().any(|begin| message.starts_with(begin));
     let number = |line: &str| line.split_once('|').unwrap().0.trim().parse().unwrap();
     let lines: Vec<usize> = output.lines().filter(is_marked).map(number).collect();
-    let is_include = message.contains("invalid includepatterns");
     let failed = output.lines().find_map(|line| line.strip_prefix(" > ["));
     let kind = match failed {
-        _ if message.starts_with("failed to compute cache key") => ErrorKind::Step,
-        _ if is_include => ErrorKind::Dockerfile,
+        _ if says(OF_BASES) => ErrorKind::Base,
+        _ if says(OF_STEPS) => ErrorKind::Step,
+        _ if message.contains("invalid includepatterns") => ErrorKind::Dockerfile,
+        _ if says(OF_CALLS) && lines.is_empty() => ErrorKind::Call,
         Some(title) if title.starts_with("internal] load metadata") => ErrorKind::Base,
         Some(title) if title.starts_with("internal]") => ErrorKind::Call,
         Some(_) => ErrorKind::Step,

@@ -7,14 +7,15 @@ use std::path::Path;
 use serde_json::Value;
 use tar::Archive;
 
-use crate::base::Base;
+use crate::base::Bases;
 use crate::case::Case;
 use crate::outcome::Image;
+use crate::servers::Served;
 use crate::tree::Tree;
 
 /// Reads the one image of an archive; its tree is told as what differs from the base that it is
 /// built on.
-pub fn read(archive: &Path, bases: &[Base], case: &Case) -> Image {
+pub fn read(archive: &Path, bases: &Bases, case: &Case, served: &Served) -> Image {
     let files = Files::read(archive);
     let manifest = files.manifest();
     let mut config = files.json(digest(&manifest["config"]));
@@ -24,13 +25,17 @@ pub fn read(archive: &Path, bases: &[Base], case: &Case) -> Image {
         tree.apply(&files.layer(layer));
     }
     let base = bases
+        .all
         .iter()
         .filter(|base| diff_ids.starts_with(&base.diff_ids))
         .max_by_key(|base| base.diff_ids.len());
     let nothing = Tree::default();
     let base_tree = base.map_or(&nothing, |base| &base.tree);
     normalise(&mut config);
-    Image { config, layers: diff_ids.len(), tree: tree.lines(base_tree, &case.times) }
+    let config = serde_json::from_str(&served.without_ports(&config.to_string())).unwrap();
+    let mut tree = tree.lines(base_tree, &case.times);
+    tree.retain(|path, _| !case.apart.iter().any(|apart| Path::new(path).starts_with(apart)));
+    Image { config, layers: diff_ids.len(), tree }
 }
 
 /// The ids of the layers that a config lists.

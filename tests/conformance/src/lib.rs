@@ -19,5 +19,7 @@ pub mod file;
 pub mod image;
 pub mod outcome;
 pub mod rbuild;
+pub mod rows;
+pub mod servers;
 pub mod suite;
 pub mod tree;

@@ -6,10 +6,11 @@ use std::process::Command;
 
 use e2e::system::{rbuild, tool};
 
-use crate::base::Base;
+use crate::base::Bases;
 use crate::builder::Laid;
 use crate::case::Case;
 use crate::outcome::{Error, ErrorKind, Outcome};
+use crate::servers::Served;
 
 /// rbuild and its store.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ impl Rbuild {
     }
 
     /// Runs a case, and says how it ended and what was printed.
-    pub fn build(&self, case: &Case, bases: &[Base]) -> (Outcome, String) {
-        let laid = Laid::new(case);
+    pub fn build(&self, case: &Case, bases: &Bases, served: &Served) -> (Outcome, String) {
+        let laid = Laid::new(case, bases, served);
         let mut command = self.command();
         command.arg("build");
         let run = laid.run(command);

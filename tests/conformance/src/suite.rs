@@ -9,6 +9,7 @@ use crate::compare::compare;
 use crate::differences::Known;
 use crate::outcome::Recorded;
 use crate::rbuild::Rbuild;
+use crate::servers::Served;
 
 /// How many cases run at once: they wait for disks and processes more than they compute.
 pub const SIDE_BY_SIDE: usize = 4;
@@ -23,12 +24,13 @@ pub fn section(name: &str) {
     let mut cases = Case::section(name);
     cases.retain(|case| case.name.contains(&filter));
     let folder = tempfile::Builder::new().prefix("conformance.").tempdir().unwrap();
-    let (bases, archive) = base::make(folder.path());
-    let rbuild = Rbuild::new(folder.path(), &archive);
+    let bases = base::make(folder.path());
+    let served = Served::for_cases(&cases);
+    let rbuild = Rbuild::new(folder.path(), &bases.archive);
     let known = Known::read();
     let failures = Mutex::new(Vec::new());
     each(&cases, |case| {
-        let (outcome, output) = rbuild.build(case, &bases);
+        let (outcome, output) = rbuild.build(case, &bases, &served);
         let wrong = match Recorded::read(case) {
             Some(recorded) => known.judge(&case.name, &compare(case, &recorded.outcome, &outcome)),
             None => vec!["nothing is recorded; README.md says how that is done".to_owned()],

@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod bases;
+mod broken;
 mod cache;
 mod copies;
+mod devices;
 mod doctor;
 mod equal;
 mod errors;
 mod examples;
+mod hostile;
 mod interrupt;
 mod invariants;
 mod lazy;
@@ -17,8 +20,11 @@ mod lint;
 mod machine;
 mod mounts;
 mod outputs;
+mod platforms;
 mod registry;
+mod remotes;
 mod run;
 mod scripts;
 mod sources;
+mod vectors;
 mod words;

@@ -13,6 +13,7 @@ use e2e::{Context, Layout, Run, World, for_each_user};
 
 for_each_user! {
     a_file_is_fetched_again_only_if_it_changed,
+    a_file_without_a_tag_is_asked_for_by_its_time,
     g76_an_archive_from_elsewhere_is_unpacked_if_asked,
     a_checksum_saves_the_request,
     repositories_are_added,
@@ -69,6 +70,26 @@ fn a_file_is_fetched_again_only_if_it_changed(world: &World) {
     let changed = build(world, "three", &dockerfile, &[]).ok();
     assert_eq!(ran(&changed).len(), 2, "{}", changed.shown());
     assert_eq!(text(&world.folder("out").join("three"), "x.txt"), "other");
+}
+
+/// nginx says `Last-Modified` here and nothing else.
+fn a_file_without_a_tag_is_asked_for_by_its_time(world: &World) {
+    let servers = Servers::start();
+    let file = servers.file("untagged/x");
+    fs::write(&file, "one").unwrap();
+    let old = UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+    let set =
+        |time| fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    set(old);
+    let dockerfile = format!("FROM scratch\nADD http://{}/untagged/x /\n", servers.http);
+    build(world, "one", &dockerfile, &[]).ok();
+    let again = build(world, "two", &dockerfile, &[]).ok();
+    assert_eq!(ran(&again), [""; 0], "{}", again.shown());
+    assert_eq!(servers.requests(), ["GET /untagged/x 200", "GET /untagged/x 304"]);
+    fs::write(&file, "two").unwrap();
+    set(old + Duration::from_secs(60));
+    build(world, "three", &dockerfile, &[]).ok();
+    assert_eq!(text(&world.folder("out").join("three"), "x"), "two");
 }
 
 fn g76_an_archive_from_elsewhere_is_unpacked_if_asked(world: &World) {
@@ -213,7 +234,9 @@ fn an_archive_on_standard_input_is_a_context(world: &World) {
     let files =
         [("Dockerfile", "FROM scratch\nCOPY . /\n"), ("d/Other", "FROM scratch\nCOPY d /\n")];
     let context = Context::new(world, "files", &files);
-    for (flag, name) in [("", "plain"), ("-z", "gzip"), ("-j", "bzip2"), ("-J", "xz")] {
+    for (flag, name) in
+        [("", "plain"), ("-z", "gzip"), ("-j", "bzip2"), ("-J", "xz"), ("--zstd", "zstd")]
+    {
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(context.path()).args(Some(flag).filter(|flag| !flag.is_empty()));
         let archive = tar.args(["-cf", "-", "."]).output().unwrap().stdout;

@@ -1,5 +1,7 @@
-//! Servers that sources come from: git's own daemon, and nginx, which serves files and, with git's
-//! CGI program behind it, repositories. All on loopback, all ended with the value.
+//! Servers that sources come from: git's own daemon, sshd, and nginx, which serves files and, with
+//! git's CGI program behind it, repositories. All on loopback, all ended with the value.
+
+mod ssh;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +11,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+pub use ssh::Ssh;
 
 use crate::system::tool;
 
@@ -26,6 +30,10 @@ pub struct Servers {
     folder: TempDir,
 }
 
+/// What `/private/` and `/bearer/` of nginx want to see: the password of `x-access-token`, and a
+/// bearer token.
+pub const TOKEN: &str = "the-hushed-token";
+
 /// A working copy that pushes to a served repository.
 #[derive(Debug)]
 pub struct Repository {
@@ -37,9 +45,13 @@ impl Servers {
     pub fn start() -> Servers {
         let folder =
             tempfile::Builder::new().prefix("rbuild-servers.").tempdir_in("/var/tmp").unwrap();
-        for name in ["repositories", "files", "work", "temporary"] {
+        for name in
+            ["repositories", "files", "files/untagged", "files/private", "work", "temporary"]
+        {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
+        let user = format!("x-access-token:{{PLAIN}}{TOKEN}\n");
+        fs::write(folder.path().join("users"), user).unwrap();
         let (git, http) = (free_address(), free_address());
         let mut servers = Servers { git, http, servers: Vec::new(), folder };
         servers.start_daemon();
@@ -60,14 +72,36 @@ impl Servers {
         self.folder.path().join("files").join(name)
     }
 
-    /// A new, empty repository `name.git`.
+    /// A new, empty repository `name.git`. nginx has it as `/name.git` too, and for those who know
+    /// [`TOKEN`] as `/private/name.git`.
     pub fn repository(&self, name: &str) -> Repository {
+        self.repository_with(name, "sha1")
+    }
+
+    /// As [`Servers::repository`], with `sha256` ids.
+    pub fn repository_with(&self, name: &str, format: &str) -> Repository {
+        let format = format!("--object-format={format}");
         let bare = self.folder.path().join("repositories").join(format!("{name}.git"));
         let work = self.folder.path().join("work").join(name);
-        git(Path::new("/"), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
-        git(Path::new("/"), &["init", "-q", "-b", "main", work.to_str().unwrap()]);
+        git(
+            Path::new("/"),
+            &["init", "-q", &format, "--bare", "-b", "main", bare.to_str().unwrap()],
+        );
+        git(Path::new("/"), &["init", "-q", &format, "-b", "main", work.to_str().unwrap()]);
         git(&work, &["remote", "add", "origin", bare.to_str().unwrap()]);
         Repository { work }
+    }
+
+    /// Starts an sshd that has the repositories, for whoever has the key.
+    pub fn ssh(&mut self, home: &Path) -> Ssh {
+        let ssh = Ssh::new(self.folder.path(), &free_address(), home);
+        let script = format!(
+            "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f '{}'",
+            ssh.config.display()
+        );
+        self.spawn("unshare", &["--mount", "sh", "-c", &script]);
+        wait_for(&ssh.address);
+        ssh
     }
 
     /// What nginx was asked for, and its answers: `GET /x 200`.
@@ -95,7 +129,8 @@ impl Servers {
             assert!(Instant::now() < give_up, "fcgiwrap does not listen");
             sleep(Duration::from_millis(10));
         }
-        let config = NGINX.replace("FOLDER", &folder).replace("ADDRESS", &self.http);
+        let config = NGINX.replace("BACKEND", BACKEND).replace("FOLDER", &folder);
+        let config = config.replace("ADDRESS", &self.http).replace("TOKEN", TOKEN);
         let path = self.folder.path().join("nginx.conf");
         fs::write(&path, config).unwrap();
         self.spawn("nginx", &["-p", &folder, "-c", path.to_str().unwrap()]);
@@ -139,6 +174,14 @@ impl Repository {
         git(&self.work, &["submodule", "--quiet", "add", url, path]);
     }
 
+    /// Says that the one submodule is elsewhere; it shows with the next push.
+    pub fn rename_submodule(&self, url: &str) {
+        let modules = self.work.join(".gitmodules");
+        let text = fs::read_to_string(&modules).unwrap();
+        let line = text.lines().find(|line| line.contains("url = ")).unwrap();
+        fs::write(&modules, text.replace(line, &format!("\turl = {url}"))).unwrap();
+    }
+
     /// Puts a submodule into the tree that nobody looked at; it shows with the next push.
     pub fn link(&self, path: &str, commit: &str) {
         let entry = format!("160000,{commit},{path}");
@@ -164,6 +207,7 @@ fn git(folder: &Path, args: &[&str]) -> String {
     let mut git = Command::new("git");
     git.current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("HOME", "/nonexistent");
+    git.env("GIT_AUTHOR_DATE", DATE).env("GIT_COMMITTER_DATE", DATE);
     git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(args);
     tool(&mut git).ok().stdout
 }
@@ -180,6 +224,21 @@ fn wait_for(address: &str) {
         sleep(Duration::from_millis(10));
     }
 }
+
+/// When everything is committed: 1445412480.
+const DATE: &str = "2015-10-21T07:28:00Z";
+
+const BACKEND: &str = "fastcgi_pass unix:FOLDER/cgi;
+      fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
+      fastcgi_param GIT_HTTP_EXPORT_ALL \"\";
+      fastcgi_param GIT_PROJECT_ROOT FOLDER/repositories;
+      fastcgi_param PATH_INFO $1;
+      fastcgi_param QUERY_STRING $query_string;
+      fastcgi_param REQUEST_METHOD $request_method;
+      fastcgi_param CONTENT_TYPE $content_type;
+      fastcgi_param CONTENT_LENGTH $content_length;
+      fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+      fastcgi_param GIT_PROTOCOL $http_git_protocol;";
 
 const NGINX: &str = "daemon off;
 master_process off;
@@ -198,18 +257,18 @@ http {
   server {
     listen ADDRESS;
     root FOLDER/files;
-    location ~ ^/.*\\.git/ {
-      fastcgi_pass unix:FOLDER/cgi;
-      fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
-      fastcgi_param GIT_HTTP_EXPORT_ALL \"\";
-      fastcgi_param GIT_PROJECT_ROOT FOLDER/repositories;
-      fastcgi_param PATH_INFO $uri;
-      fastcgi_param QUERY_STRING $query_string;
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param CONTENT_TYPE $content_type;
-      fastcgi_param CONTENT_LENGTH $content_length;
-      fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
-      fastcgi_param GIT_PROTOCOL $http_git_protocol;
+    location /untagged/ { etag off; }
+    location /bearer/ {
+      if ($http_authorization != \"Bearer TOKEN\") { return 401; }
+      alias FOLDER/files/private/;
+    }
+    location ~ ^/private(/.*\\.git/.*)$ {
+      auth_basic private;
+      auth_basic_user_file FOLDER/users;
+      BACKEND
+    }
+    location ~ ^(/.*\\.git/.*)$ {
+      BACKEND
     }
   }
 }

@@ -7,10 +7,11 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 18] = [
     "docker-registry",
     "skopeo",
     "umoci",
+    "qemu-aarch64-static",
     "podman",
     "crun",
     "busybox",
@@ -21,6 +22,10 @@ const TOOLS: [&str; 13] = [
     "git",
     "nginx",
     "fcgiwrap",
+    "sshd",
+    "ssh",
+    "ssh-agent",
+    "zstd",
 ];
 
 /// The root of the repository.
@@ -38,15 +43,17 @@ pub fn unfit() -> Option<String> {
     Some(format!("`{missing}` is not installed"))
 }
 
-/// The binary under test: `$RBUILD`, or the one that cargo built beside this test.
+/// The binary under test: `$RBUILD`, or the one that cargo built beside this program, which is a
+/// test or a tool.
 pub fn rbuild() -> PathBuf {
     if let Some(path) = std::env::var_os("RBUILD") {
         return path.into();
     }
     let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("rbuild");
-    assert!(path.exists(), "`{}` is not there: run `cargo build -p rbuild`", path.display());
-    path
+    let places = test.ancestors().skip(1).take(2).map(|folder| folder.join("rbuild"));
+    let found = places.into_iter().find(|path| path.is_file());
+    found
+        .unwrap_or_else(|| panic!("no rbuild by `{}`: run `cargo build -p rbuild`", test.display()))
 }
 
 /// The storage of the registry that has the bases: `$RBUILD_TEST_BASES`, or made now.

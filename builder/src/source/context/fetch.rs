@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rbuild_cache::View;
 use rbuild_cache::archive::{self, Compression, is_archive};
-use rbuild_frontend::address::{Address, GitAddress, HttpAddress, redacted};
+use rbuild_frontend::address::{Address, GitAddress, redacted};
 use rbuild_frontend::lower::git_op;
 use rbuild_solver::op::{HttpOp, Op};
 
@@ -57,7 +57,7 @@ impl Reader<'_> {
         let files = match address {
             Address::Git(git) => self.repository(git)?,
             Address::Http(http) => {
-                let (mut bytes, _view) = self.download(http)?;
+                let (mut bytes, _view) = self.download(&http.url)?;
                 if file != Some("-") {
                     return self.stream(&mut bytes, &shown, file);
                 }
@@ -71,17 +71,24 @@ impl Reader<'_> {
         Ok((files, dockerfile))
     }
 
+    /// A Dockerfile behind an address, for a build context that is here.
+    pub(super) fn dockerfile_from(&self, address: &str) -> Result<Dockerfile, ContextError> {
+        let name = redacted(address);
+        let (mut bytes, _view) = self.download(address)?;
+        Dockerfile { text: limited(&mut bytes, &name)?, name }.checked()
+    }
+
     /// The files of a named context.
     pub(super) fn named(&self, address: &Address) -> Result<Files, ContextError> {
         let http = match address {
             Address::Git(git) => return self.repository(git),
             Address::Http(http) => http,
         };
-        let (head, _view) = self.download(http)?;
+        let (head, _view) = self.download(&http.url)?;
         if !is_archive(head) {
             return Err(ContextError::NoNamedArchive(redacted(&http.url)));
         }
-        let (mut bytes, _view) = self.download(http)?;
+        let (mut bytes, _view) = self.download(&http.url)?;
         self.unpack(&mut bytes)
     }
 
@@ -95,13 +102,13 @@ impl Reader<'_> {
     }
 
     /// The bytes behind an address, which are there as long as the view is.
-    fn download(&self, address: &HttpAddress) -> Result<(File, Arc<View>), ContextError> {
-        let title = format!("context {}", redacted(&address.url));
-        let (url, name) = (address.url.clone(), "context".to_owned());
+    fn download(&self, address: &str) -> Result<(File, Arc<View>), ContextError> {
+        let title = format!("context {}", redacted(address));
+        let (url, name) = (address.to_owned(), "context".to_owned());
         let op = Op::Http(HttpOp { url, name, found: None });
         let snapshot = self.remotes.recorded(op, &title)?;
         let view = self.store.layers().view(&snapshot)?;
-        let from = redacted(&address.url);
+        let from = redacted(address);
         let unreadable = |source| RemoteError::Read { from, source };
         let file = File::open(view.path().join("context")).map_err(unreadable)?;
         Ok((file, view))

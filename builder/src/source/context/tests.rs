@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::given::Given;
 use crate::source::limits::Limits;
 
 /// A store and what reads with it. Nothing here fetches anything.
@@ -44,7 +45,8 @@ impl Lab {
         stdin: &mut dyn Read,
     ) -> Result<BuildContext, ContextError> {
         let handle = self.runtime.handle().clone();
-        let remotes = Remotes::with(&self.store, handle, &self.cancel, limits, (0, 0));
+        let remotes =
+            Remotes::with(&self.store, handle, &self.cancel, (limits, Given::default()), (0, 0));
         let reader = Reader { store: &self.store, remotes: &remotes, keep_git_dir: false };
         BuildContext::open(place, file, stdin, reader)
     }
@@ -323,7 +325,7 @@ fn named_folders_have_ignore_files_of_their_own() {
         &lab.store,
         lab.runtime.handle().clone(),
         &lab.cancel,
-        Limits::default(),
+        (Limits::default(), Given::default()),
         (0, 0),
     );
     let reader = Reader { store: &lab.store, remotes: &remotes, keep_git_dir: false };

@@ -6,17 +6,19 @@
 //! and `git`, also for submodules. `ext::` and the like are refused by git itself then.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rbuild_solver::worker::Cancel;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 
-use super::GitError;
+use super::output::{MAX_RESULT, Output, Signs, said};
+use super::{GitError, refusal};
+use crate::source::auth::Access;
 use crate::source::limits::Limits;
 
 /// Runs `git` until a given time.
@@ -29,12 +31,18 @@ pub struct Runner {
 }
 
 /// Where repositories may come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+#[derive(Debug, Clone, Copy)]
+pub enum From<'a> {
     /// Other machines.
-    Network,
+    Network(&'a Access),
     /// A mirror of ours.
     Mirror,
+}
+
+impl From<'_> {
+    fn is_network(self) -> bool {
+        matches!(self, From::Network(_))
+    }
 }
 
 /// Settings for every command.
@@ -80,9 +88,6 @@ const PASSED: [&str; 18] = [
     "RES_OPTIONS",
 ];
 
-/// How much of what git prints is kept.
-const MAX_OUTPUT: u64 = 256 << 20;
-
 /// How often to look whether it has ended.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -99,30 +104,30 @@ impl Runner {
     /// Runs `git` with these arguments in a folder; gives what it prints.
     ///
     /// # Errors
-    /// What it said, if it failed; or that it took too long, and then it is gone with all that it
-    /// started.
-    pub fn run(&self, folder: &Path, from: From, args: &[&str]) -> Result<Vec<u8>, GitError> {
+    /// What it said, if it failed; or that it took too long or said nothing for too long, and then
+    /// it is gone with all that it started.
+    pub fn run(&self, folder: &Path, from: From<'_>, args: &[&str]) -> Result<Vec<u8>, GitError> {
         let mut child = self.command(folder, from, args).spawn().map_err(missing)?;
-        let output = child.stdout.take().map(collect);
-        let errors = child.stderr.take().map(collect);
+        let signs = Signs::new();
+        let result = Output::result(child.stdout.take(), &signs);
+        let messages = Output::messages(child.stderr.take(), &signs);
         self.restrict(&child);
-        let status = self.wait(&mut child);
+        let status = self.wait(&mut child, from, &signs);
         // What it may have left behind would keep the pipes open.
         end(&child);
-        let (output, errors) = (collected(output), collected(errors));
-        let status = status?;
-        match status.success() {
-            true => Ok(output),
-            false => Err(self.failed(args, status, &errors)),
+        let (result, messages) = (result.all(), messages.all());
+        match status? {
+            status if status.success() => Ok(result),
+            status => Err(self.failed(from, args, status, &messages)),
         }
     }
 
-    fn command(&self, folder: &Path, from: From, args: &[&str]) -> Command {
+    fn command(&self, folder: &Path, from: From<'_>, args: &[&str]) -> Command {
         let mut git = Command::new("git");
         git.env_clear();
         git.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         let protocols = match from {
-            From::Network => "http:https:ssh:git",
+            From::Network(_) => "http:https:ssh:git",
             From::Mirror => "file",
         };
         git.envs([
@@ -133,8 +138,13 @@ impl Runner {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
             ("GIT_OPTIONAL_LOCKS", "0"),
+            // Whoever says nothing is given up, so it has to say that it gets on.
+            ("GIT_PROGRESS_DELAY", "0"),
         ]);
         git.env("GIT_SSH_COMMAND", ssh(&self.limits));
+        if let From::Network(access) = from {
+            git.envs(access.environment.iter().map(|(name, value)| (name, value)));
+        }
         git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         git.args(["-c", &format!("http.lowSpeedTime={}", self.limits.idle.as_secs().max(1))]);
         git.args(args).current_dir(folder).process_group(0);
@@ -149,17 +159,17 @@ impl Runner {
         let _ = prlimit(pid(child), Resource::Fsize, limit);
     }
 
-    fn wait(&self, child: &mut Child) -> Result<ExitStatus, GitError> {
+    fn wait(
+        &self,
+        child: &mut Child,
+        from: From<'_>,
+        signs: &Signs,
+    ) -> Result<ExitStatus, GitError> {
         loop {
             if let Some(status) = child.try_wait().map_err(GitError::Wait)? {
                 return Ok(status);
             }
-            let over = match self.cancel.is_cancelled() {
-                true => Some(GitError::Interrupted),
-                false if Instant::now() > self.end => Some(GitError::Slow(self.limits.total)),
-                false => None,
-            };
-            if let Some(error) = over {
+            if let Some(error) = self.over(from, signs) {
                 end(child);
                 let _ = child.wait();
                 return Err(error);
@@ -168,27 +178,37 @@ impl Runner {
         }
     }
 
-    fn failed(&self, args: &[&str], status: ExitStatus, errors: &[u8]) -> GitError {
+    /// Why it may go on no longer.
+    fn over(&self, from: From<'_>, signs: &Signs) -> Option<GitError> {
+        let is_silent = from.is_network() && signs.silence() > self.limits.idle;
+        match () {
+            () if self.cancel.is_cancelled() => Some(GitError::Interrupted),
+            () if Instant::now() > self.end => Some(GitError::Slow(self.limits.total)),
+            () if is_silent => Some(GitError::Silent(self.limits.idle)),
+            () if signs.is_endless() => Some(GitError::Endless(MAX_RESULT)),
+            () => None,
+        }
+    }
+
+    fn failed(
+        &self,
+        from: From<'_>,
+        args: &[&str],
+        status: ExitStatus,
+        messages: &[u8],
+    ) -> GitError {
         const SIGXFSZ: i32 = 25;
-        let errors = String::from_utf8_lossy(errors);
-        if status.signal() == Some(SIGXFSZ) || errors.contains("File too large") {
+        let said = said(messages);
+        if status.signal() == Some(SIGXFSZ) || said.contains("File too large") {
             return GitError::Large(self.limits.bytes);
         }
+        let refused = match from {
+            From::Network(access) => refusal::of(&said, access),
+            From::Mirror => None,
+        };
         let verb = args.iter().find(|arg| !arg.starts_with('-')).copied().unwrap_or_default();
-        GitError::Failed { verb: verb.to_owned(), said: said(&errors) }
+        refused.unwrap_or_else(|| GitError::Failed { verb: verb.to_owned(), said })
     }
-}
-
-/// The lines that say what is wrong; progress and advice are left out.
-fn said(errors: &str) -> String {
-    let telling = |line: &&str| {
-        ["fatal: ", "error: ", "remote: ", "ssh: "].iter().any(|start| line.starts_with(start))
-    };
-    let lines: Vec<&str> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let told: Vec<&str> = lines.iter().copied().filter(telling).collect();
-    let shown = if told.is_empty() { lines } else { told };
-    let words = shown.iter().map(|line| line.strip_prefix("fatal: ").unwrap_or(line));
-    words.take(3).collect::<Vec<_>>().join("; ")
 }
 
 fn pid(child: &Child) -> Option<Pid> {
@@ -208,19 +228,6 @@ fn missing(error: io::Error) -> GitError {
         io::ErrorKind::NotFound => GitError::Missing,
         _ => GitError::Wait(error),
     }
-}
-
-fn collect(from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What was read until then is still what it said.
-        let _ = from.take(MAX_OUTPUT).read_to_end(&mut bytes);
-        bytes
-    })
-}
-
-fn collected(thread: Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
-    thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
 }
 
 /// ssh that asks nobody. In a user namespace it takes root's home for ours, so it is told where

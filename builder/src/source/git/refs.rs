@@ -14,6 +14,14 @@ pub fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && is_hex(text)
 }
 
+/// The flag of `git init` for a repository with such commit ids.
+pub fn format(commit: &str) -> &'static str {
+    match commit.len() {
+        64 => "--object-format=sha256",
+        _ => "--object-format=sha1",
+    }
+}
+
 /// Whether this looks like the beginning of a commit id.
 pub fn looks_short(text: &str) -> bool {
     (7..40).contains(&text.len()) && is_hex(text)

@@ -7,6 +7,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::*;
+use crate::given::secrets::SecretSource;
 use crate::registry::tests::server::{Reply, Server};
 
 const OLD: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
@@ -29,10 +30,19 @@ fn get_with(
     url: &str,
     known: Option<&Answer>,
 ) -> Result<Option<(Answer, Vec<u8>)>, HttpError> {
+    get_given(limits, &Given::default(), url, known)
+}
+
+fn get_given(
+    limits: &Limits,
+    given: &Given,
+    url: &str,
+    known: Option<&Answer>,
+) -> Result<Option<(Answer, Vec<u8>)>, HttpError> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("file");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let http = Http::new(limits).unwrap();
+    let http = Http::new(limits, given).unwrap();
     let answer = runtime.block_on(http.get(url, known, &path, &|_, _| {}))?;
     Ok(answer.map(|answer| (answer, std::fs::read(&path).unwrap())))
 }
@@ -83,7 +93,7 @@ fn the_time_is_that_of_the_file() {
 
 #[test]
 fn what_may_pass_is_tried_again_and_the_rest_is_not() {
-    let rows = [(503, 3), (500, 3), (429, 3), (404, 1), (403, 1), (501, 1)];
+    let rows = [(503, 3), (500, 3), (429, 3), (404, 1), (410, 1), (501, 1)];
     for (status, tries) in rows {
         let server = Server::start(move |_| Reply::new(status));
         let error = get(&format!("http://u:secret@{}/x", server.host()), None).unwrap_err();
@@ -100,6 +110,63 @@ fn what_may_pass_is_tried_again_and_the_rest_is_not() {
     });
     let (_, bytes) = get(&format!("http://{}/x", server.host()), None).unwrap().unwrap();
     assert_eq!(bytes, b"text");
+}
+
+/// A secret in a file.
+fn token(host: &str) -> (Given, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "hush\n").unwrap();
+    let mut given = Given::default();
+    given.secrets.add(format!("HTTP_AUTH_TOKEN_{host}"), SecretSource::File(file));
+    (given, folder)
+}
+
+#[test]
+fn a_token_is_sent_to_its_host_and_not_where_that_leads() {
+    let other =
+        Server::start(|request| Reply::ok(format!("<{}>", request.header("authorization"))));
+    let elsewhere = format!("http://{}/there", other.host());
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/away" => Reply::new(302).header("Location", &*elsewhere),
+        "/near" => Reply::new(302).header("Location", "/here"),
+        _ => Reply::ok(format!("<{}>", request.header("authorization"))),
+    });
+    let (given, _folder) = token(&server.host());
+    let rows = [("here", "<Bearer hush>"), ("near", "<Bearer hush>"), ("away", "<>")];
+    for (path, expected) in rows {
+        let url = format!("http://{}/{path}", server.host());
+        let (_, bytes) = get_given(&limits(), &given, &url, None).unwrap().unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{path}");
+        let url = format!("http://u:p@{}/{path}", server.host());
+        let (_, bytes) = get_given(&limits(), &given, &url, None).unwrap().unwrap();
+        let expected = if path == "away" { "<>" } else { "<Basic dTpw>" };
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{path}");
+    }
+}
+
+#[test]
+fn whoever_is_refused_is_told_which_secret_would_be_sent() {
+    for status in [401, 403] {
+        let server = Server::start(move |_| Reply::new(status));
+        let url = format!("http://{}/x", server.host());
+        let refused = |given: &Given, url: &str| {
+            let error = get_given(&limits(), given, url, None).unwrap_err();
+            assert!(matches!(error, HttpError::Refused { .. }), "{error}");
+            let told = format!("{error} {}", error.help().unwrap());
+            assert!(!told.contains("hush"), "{told}");
+            told
+        };
+        let none = refused(&Given::default(), &url);
+        let id = format!("HTTP_AUTH_TOKEN_{}", server.host());
+        assert!(none.contains(&format!("--secret id={id},src=FILE")), "{none}");
+        let (given, _folder) = token(&server.host());
+        let wrong = refused(&given, &url);
+        assert!(wrong.contains(&format!("what the secret `{id}` holds")), "{wrong}");
+        let address = refused(&Given::default(), &url.replace("//", "//u:hush@"));
+        assert!(address.contains("in the address"), "{address}");
+        assert_eq!(server.lines().len(), 3, "asking again is of no use");
+    }
 }
 
 #[test]
@@ -120,6 +187,16 @@ fn a_silent_server_is_given_up() {
     let limits = Limits { idle: Duration::from_millis(100), ..limits() };
     let error = get_with(&limits, &format!("http://{}/x", server.host()), None).unwrap_err();
     assert!(matches!(error, HttpError::Silent { .. }), "{error}");
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let limits = Limits { idle: Duration::from_millis(100), ..limits() };
+    let error = get_with(&limits, &url, None).unwrap_err();
+    assert!(matches!(error, HttpError::Silent { .. }), "{error}");
+    assert!(error.help().unwrap().contains(IDLE));
 }
 
 #[test]

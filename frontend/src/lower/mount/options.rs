@@ -67,7 +67,8 @@ impl<'a> MountOptions<'a> {
             Some(option) => {
                 let message =
                     format!("mounts of type `{}` have no `{}`", options.kind.name(), option.name);
-                Err(Box::new(Diagnostic::error("misplaced-option", option.name.span(), message)))
+                let error = Diagnostic::error("misplaced-option", option.name.span(), message);
+                Err(Box::new(error.with_help("remove the option, or choose another `type`")))
             }
         }
     }
@@ -171,10 +172,16 @@ impl<'a> MountOptions<'a> {
         Box::new(Diagnostic::error("bad-mount", span, message))
     }
 
+    /// As [`MountOptions::error`], with what to do.
+    pub(super) fn error_with(&self, key: MountKey, message: &str, help: &str) -> Box<Diagnostic> {
+        Box::new(self.error(key, message).with_help(help))
+    }
+
     fn invalid(&self, key: MountKey, expected: &str) -> Box<Diagnostic> {
         let name = self.list.get(key).map_or("", |option| option.name.as_str());
         let value = self.text(key).unwrap_or_default();
-        self.error(key, &format!("`{name}` cannot be `{value}`: it is {expected}"))
+        let message = format!("`{name}` cannot be `{value}`");
+        self.error_with(key, &message, &format!("write {expected}"))
     }
 
     fn no_choice<T>(&self, key: MountKey, what: &str, choices: &[(&str, T)]) -> Box<Diagnostic> {

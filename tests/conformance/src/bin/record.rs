@@ -14,6 +14,7 @@ use conformance::case::Case;
 use conformance::docker;
 use conformance::outcome::{Outcome, Recorded};
 use conformance::rbuild::Rbuild;
+use conformance::servers::Served;
 use conformance::suite::each;
 
 fn main() {
@@ -27,16 +28,17 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (bases, archive) = base::make(folder.path());
+    let bases = base::make(folder.path());
+    let served = Served::for_cases(&cases);
     if with_rbuild {
-        let rbuild = Rbuild::new(folder.path(), &archive);
+        let rbuild = Rbuild::new(folder.path(), &bases.archive);
         each(&cases, |case| {
             let by = BTreeMap::from([("hand".to_owned(), case.expect.clone().unwrap())]);
-            write(case, &Recorded { by, outcome: rbuild.build(case, &bases).0 });
+            write(case, &Recorded { by, outcome: rbuild.build(case, &bases, &served).0 });
         });
     } else {
-        let by = docker::prepare(&archive);
-        each(&cases, |case| write(case, &docker::record(case, &bases, &by)));
+        let by = docker::prepare(&bases.archive);
+        each(&cases, |case| write(case, &docker::record(case, &bases, &served, &by)));
     }
 }
 

@@ -151,7 +151,21 @@ fn directories_on_the_way_keep_their_owner_where_they_are_there() {
             ],
         ),
         (
-            "a mode is for all",
+            "a mode is not for one that is there",
+            "COPY --parents --chmod=700 a/b2/top a/b2/./top a/b2/c /out",
+            &[
+                "d 0755 0:0 out",
+                "d 0755 11:12 out/a",
+                "d 0755 0:0 out/a/b2",
+                "d 0700 0:0 out/a/b2/c",
+                "d 0700 0:0 out/a/b2/c/x",
+                "f 0700 0:0 out/a/b2/c/x/e=e2",
+                "f 0700 0:0 out/a/b2/top=top",
+                "f 0700 0:0 out/top=top",
+            ],
+        ),
+        (
+            "a mode is for all that are new",
             "COPY --parents --chmod=700 a/b2/top /t",
             &["d 0700 0:0 t", "d 0700 0:0 t/a", "d 0700 0:0 t/a/b2", "f 0700 0:0 t/a/b2/top=top"],
         ),
