@@ -84,6 +84,10 @@ unpack() {
 
 # -- images -------------------------------------------------------------------------------------------------------------
 
+native=$(dpkg --print-architecture)
+foreign=arm64
+[[ $native != arm64 ]] || foreign=amd64
+
 declare -A diff_id descriptor
 # layer NAME FOLDER: the folder as a layer blob. Nothing in it depends on the clock or on who made it.
 layer() {
@@ -120,12 +124,18 @@ image() {
     history+=("{\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"Debian packages: $name\"}")
   done
   config=$(document application/vnd.oci.image.config.v1+json "{\"created\":\"1970-01-01T00:00:00Z\",\"architecture\":\"$(
-    dpkg --print-architecture)\",\"os\":\"linux\",\"config\":$config,\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[$(
+    )${architecture:-$native}\",\"os\":\"linux\",\"config\":$config,\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[$(
     joined "${diffs[@]}")]},\"history\":[$(joined "${history[@]}")]}")
   manifest=$(document application/vnd.oci.image.manifest.v1+json "{\"schemaVersion\":2,\"mediaType\":\"$(
     )application/vnd.oci.image.manifest.v1+json\",\"config\":$config,\"layers\":[$(joined "${layers[@]}")]}")
-  tags+=("$tag")
-  manifests+=("${manifest%\}},\"annotations\":{\"org.opencontainers.image.ref.name\":\"$tag\"}}")
+  tag "$tag" "$manifest"
+}
+tag() { # tag, descriptor
+  tags+=("$1")
+  manifests+=("${2%\}},\"annotations\":{\"org.opencontainers.image.ref.name\":\"$1\"}}")
+}
+for_platform() { # architecture, descriptor
+  printf %s "${2%\}},\"platform\":{\"architecture\":\"$1\",\"os\":\"linux\"}}"
 }
 
 path='"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"'
@@ -156,6 +166,24 @@ printf 'ID=debian\nVERSION_CODENAME=%s\nPRETTY_NAME="busybox from Debian %s"\n' 
 layer busybox "$busybox"
 image busybox:latest "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" busybox
 image alpine:3.19 "{\"Env\":[$path],\"Cmd\":[\"/bin/sh\"]}" busybox
+
+say "busybox:platforms, which is for this machine and for another architecture"
+image busybox:native "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" busybox
+native_manifest=$manifest
+foreign_options=(
+  "${apt_options[@]}" -o "APT::Architecture=$foreign" -o "APT::Architectures=$foreign" -o "Dir::State::lists=$work/apt/foreign"
+)
+mkdir -p "$work/apt/foreign/partial" "$work/foreign"
+apt-get "${foreign_options[@]}" update
+(cd "$work/foreign" && apt-get "${foreign_options[@]}" download busybox-static)
+cp -a "$busybox" "$work/busybox-$foreign"
+dpkg-deb --fsys-tarfile "$work"/foreign/busybox-static_*.deb | tar -x -C "$work/foreign"
+install -m 755 "$(find "$work/foreign" -type f -name busybox -perm -u+x)" "$work/busybox-$foreign/usr/bin/busybox"
+layer "busybox-$foreign" "$work/busybox-$foreign"
+architecture=$foreign image busybox:foreign "{\"Env\":[$path],\"Cmd\":[\"sh\"]}" "busybox-$foreign"
+tag busybox:platforms "$(document application/vnd.oci.image.index.v1+json "{\"schemaVersion\":2,\"mediaType\":\"$(
+  )application/vnd.oci.image.index.v1+json\",\"manifests\":[$(for_platform "$native" "$native_manifest"),$(
+  for_platform "$foreign" "$manifest")]}")"
 
 say "the C library and what more than one of the others uses"
 : >"$work/common"
@@ -218,7 +246,7 @@ mkdir "$work/storage"
 source "$here/registry.sh"
 registry_start "$work/storage" writable
 for name in "${tags[@]}"; do
-  skopeo copy --quiet --dest-tls-verify=false "oci:$layout:$name" "docker://$registry_address/library/$name"
+  skopeo copy --quiet --all --dest-tls-verify=false "oci:$layout:$name" "docker://$registry_address/library/$name"
 done
 registry_stop
 chmod -R a+rX "$work/storage"

@@ -10,7 +10,7 @@ set -euo pipefail
 build=(gcc libc6-dev make pkg-config)
 rootless=(uidmap passt)
 bases=(busybox-static mmdebstrap docker-registry skopeo curl ca-certificates)
-tests=(g++ umoci podman crun runc slirp4netns redis-tools apache2-utils procps git nginx-light fcgiwrap
+tests=(g++ qemu-user-static umoci podman crun runc slirp4netns redis-tools apache2-utils procps git nginx-light fcgiwrap
   openssh-client openssh-server zstd)
 
 packages=("${build[@]}" "${rootless[@]}" "${bases[@]}")

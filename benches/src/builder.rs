@@ -90,7 +90,12 @@ impl Builder {
     /// Builds one context of the folder.
     pub fn build(&self, context: &str, phase: Phase) -> Result<Sample, MeasureError> {
         let lines = self.lines(context, phase);
-        let mut sample = measure(&lines, &self.folder, &[("RBUILD_ROOT", &self.store)])?;
+        let measured = measure(&lines, &self.folder, &[("RBUILD_ROOT", &self.store)]);
+        if phase == Phase::Tar {
+            // It is as large as the image. One that is not there was not made.
+            let _ = fs::remove_file(self.folder.join(self.archive()));
+        }
+        let mut sample = measured?;
         let entering = self.entering * lines.len() as f64;
         sample.seconds = (sample.seconds - entering).max(0.0);
         Ok(sample)
@@ -118,7 +123,7 @@ impl Builder {
 
     fn lines(&self, context: &str, phase: Phase) -> Vec<Line> {
         let name = format!("bench-{context}");
-        let archive = (phase == Phase::Tar).then(|| format!("out-{}.tar", self.name));
+        let archive = (phase == Phase::Tar).then(|| self.archive());
         let cache = match phase {
             Phase::Nocache | Phase::Tar => " --no-cache",
             Phase::Cold | Phase::Noop | Phase::Touch => "",
@@ -144,6 +149,11 @@ impl Builder {
                 vec![build(&format!("-t {name}")), self.zipped(&format!("save {name}"), &path)]
             }
         }
+    }
+
+    /// The file that the phase `tar` writes.
+    fn archive(&self) -> String {
+        format!("stores/{}/out.tar", self.name.replace(' ', "-"))
     }
 
     /// The builder with these arguments.
@@ -263,7 +273,11 @@ mod tests {
         let lines = builder(Kind::Docker, "docker").lines("blob", Phase::Tar);
         let lines: Vec<String> = lines.iter().map(|line| line.join(" ")).collect();
         assert_eq!(lines[0], "docker buildx build -q --network=host --no-cache -t bench-blob blob");
-        assert!(lines[1].ends_with("sh out-docker.tar docker save bench-blob"), "{}", lines[1]);
+        assert!(
+            lines[1].ends_with("sh stores/docker/out.tar docker save bench-blob"),
+            "{}",
+            lines[1]
+        );
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub fn run(plan: &Plan, say: &dyn Fn(&str)) -> Results {
         }
         untouch(plan, workload);
     }
+    // Gigabytes of layers that nobody needs any more; what cannot be removed now, the next run does.
+    for builder in plan.builders.iter().filter(|builder| builder.wipe == Wipe::Allowed) {
+        let _ = builder.forget();
+    }
     results
 }
 

@@ -4,15 +4,16 @@
 pub mod check;
 mod error;
 mod output;
+mod variant;
+
+use std::collections::HashMap;
 
 use rbuild_cache::Digest;
 use rbuild_frontend::ast::Ast;
 use rbuild_frontend::diagnostic::{Diagnostic, Severity};
-use rbuild_frontend::lower::{Lowered, lower};
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
-use rbuild_frontend::stage::{Bases, StageGraph, stages};
-use rbuild_solver::graph::VertexId;
+use rbuild_frontend::stage::Bases;
 use rbuild_solver::solve::{self, Limits};
 
 use crate::cli::Session;
@@ -29,11 +30,12 @@ use crate::worker::{BuildWorker, Known};
 
 pub use error::BuildError;
 use output::Finished;
+use variant::{Variant, Work, lower_all, missing_bases, variants};
 
 /// What came of a build.
 #[derive(Debug)]
 pub struct Built {
-    /// The image's id: the digest of its config.
+    /// The image's id: the digest of its config, or that of the index of several platforms.
     pub id: Digest,
 }
 
@@ -54,17 +56,17 @@ pub fn build(
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let ast = read(&source, progress)?;
-    let graph = stages(&ast, &source, &options.frontend)
+    let variants = variants(&ast, &source, options)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let images = Images::open(session, progress)?;
-    let bases = resolve(&graph, &images, options, session, &source, progress)?;
-    let mut lowered = lower(&graph, &bases, &options.frontend)
+    let bases = resolve(&variants, &images, options, session, &source, progress)?;
+    let mut work = lower_all(&variants, &bases)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
-    warn(&lowered.warnings, &source, progress);
-    check::beside_build((&ast, &source), &graph, &bases, options, &context, progress)?;
-    pin(&mut lowered, &remotes, &source, progress)?;
+    warn(&work.warnings, &source, progress);
+    check::beside_build((&ast, &source), &variants, &bases, &context, progress)?;
+    pin(&mut work, &remotes, &source, progress)?;
     let sources = Sources { context: &context, images: &images, remotes: &remotes };
-    let finished = run(&lowered, options, session, &sources, &source, progress)?;
+    let finished = run(&work, options, session, &sources, &source, progress)?;
     finished.write(options, session, &images, progress)
 }
 
@@ -99,10 +101,10 @@ fn read(source: &Source, progress: &Progress) -> Result<Ast, BuildError> {
     Ok(parsed.ast)
 }
 
-/// Finds the digests and configs of all images that the target needs. A base can ask for more by
-/// its ONBUILD instructions, so this goes on until nothing is missing.
+/// Finds the digests and configs of all images that the target needs, for every platform. A base can
+/// ask for more by its ONBUILD instructions, so this goes on until nothing is missing.
 fn resolve(
-    graph: &StageGraph,
+    variants: &[Variant],
     images: &Images,
     options: &BuildOptions,
     session: &Session,
@@ -111,16 +113,16 @@ fn resolve(
 ) -> Result<Bases, BuildError> {
     let mut bases = Bases::default();
     loop {
-        let missing = graph
-            .bases(&bases)
+        let missing = missing_bases(variants, &bases)
             .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, source))?;
         if missing.is_empty() {
             return Ok(bases);
         }
-        let resolved = images.resolve_all(&missing, policy(options), progress, &session.cancel);
+        let shown = (options.frontend.platforms, progress);
+        let resolved = images.resolve_all(&missing, policy(options), shown, &session.cancel);
         for (request, resolved) in missing.into_iter().zip(resolved) {
-            let resolved =
-                resolved.map_err(|error| BuildError::base(&request, error, graph, source))?;
+            let resolved = resolved
+                .map_err(|error| BuildError::base(&request, error, &variants[0].stages, source))?;
             bases.insert((request.reference, request.platform), resolved);
         }
     }
@@ -135,19 +137,19 @@ fn policy(options: &BuildOptions) -> Policy {
 
 /// Runs the graph.
 fn run(
-    lowered: &Lowered,
+    work: &Work,
     options: &BuildOptions,
     session: &Session,
     sources: &Sources<'_>,
     source: &Source,
     progress: &Progress,
 ) -> Result<Finished, BuildError> {
-    let targets = targets(lowered);
+    let targets = work.targets();
     if targets.is_empty() {
-        return Ok(Finished::without_layers(lowered));
+        return Ok(Finished::new(work, &options.platforms, &HashMap::new()));
     }
     let Sources { context, images, remotes } = *sources;
-    progress.graph(&lowered.graph);
+    progress.graph(&work.graph);
     let sandbox = Sandbox::new(&session.isolation, options.allowed.clone());
     let memory = Memory::find();
     let worker = BuildWorker {
@@ -168,35 +170,27 @@ fn run(
     let limits =
         Limits { jobs: options.jobs, memory: options.max_memory.or_else(|| memory.available()) };
     let events = |event| progress.event(&event);
-    let mut results =
-        solve::solve(&lowered.graph, &targets, &worker, limits, &session.cancel, &events)
-            .map_err(|error| BuildError::step(error, &lowered.graph, source))?;
+    let results = solve::solve(&work.graph, &targets, &worker, limits, &session.cancel, &events)
+        .map_err(|error| BuildError::step(error, &work.graph, source))?;
     for files in std::iter::once(&context.files).chain(context.named.values()) {
         if let Err(error) = files.stats.save() {
             progress.notice(&format!("the next build has to read the context again: {error}"));
         }
     }
-    Ok(match lowered.target {
-        Some(target) => Finished::new(lowered, target, results.remove(0)),
-        None => Finished::without_layers(lowered),
-    })
+    let results = targets.into_iter().zip(results).collect();
+    Ok(Finished::new(work, &options.platforms, &results))
 }
 
 /// Finds out what everything from elsewhere is now, so that it can be keyed.
 fn pin(
-    lowered: &mut Lowered,
+    work: &mut Work,
     remotes: &Remotes<'_>,
     source: &Source,
     progress: &Progress,
 ) -> Result<(), BuildError> {
-    let targets = targets(lowered);
-    let pinned = remotes.pin_all(&mut lowered.graph, &targets, progress);
-    pinned.map_err(|error| BuildError::remote(error, &lowered.graph, source))
-}
-
-/// What is built: the target first, if it has layers.
-fn targets(lowered: &Lowered) -> Vec<VertexId> {
-    lowered.target.iter().chain(&lowered.also).copied().collect()
+    let targets = work.targets();
+    let pinned = remotes.pin_all(&mut work.graph, &targets, progress);
+    pinned.map_err(|error| BuildError::remote(error, &work.graph, source))
 }
 
 /// The time of what has none.

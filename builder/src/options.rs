@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::reference::Reference;
+use rbuild_solver::op::Platform;
 
 use crate::given::Given;
 use crate::progress::Mode;
@@ -30,7 +31,9 @@ pub struct BuildOptions {
     pub tags: Vec<Reference>,
     /// Where the image goes.
     pub outputs: Vec<Output>,
-    /// What the Dockerfile is read with.
+    /// The platforms that are built for, each once; at least one.
+    pub platforms: Vec<Platform>,
+    /// What the Dockerfile is read with, for the first of them.
     pub frontend: FrontendOptions,
     /// Names and addresses that steps find in /etc/hosts.
     pub extra_hosts: Vec<(String, std::net::IpAddr)>,
@@ -54,6 +57,17 @@ pub struct BuildOptions {
     pub iidfile: Option<PathBuf>,
     /// Where the result is described as JSON.
     pub metadata_file: Option<PathBuf>,
+}
+
+impl BuildOptions {
+    /// What the Dockerfile is read with for each platform.
+    pub fn readings(&self) -> impl Iterator<Item = FrontendOptions> + '_ {
+        let of = |platform: &Platform| FrontendOptions {
+            platform: platform.clone(),
+            ..self.frontend.clone()
+        };
+        self.platforms.iter().map(of)
+    }
 }
 
 /// Whether the name of an image is looked up at its registry.

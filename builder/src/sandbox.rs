@@ -12,7 +12,8 @@
 //!   │                                      `server`: one thread, forks, waits, kills
 //!   │   `parcel` ──ask──▶                    ├─clone3─▶ step     `step`: the order below, then exec
 //!   │   `run` ◀─ output, report ─────────────┤
-//!   │                                        └─clone3─▶ keeper   `network`: pasta and its namespace
+//!   │                                        ├─clone3─▶ keeper   `network`: pasta and its namespace
+//!   │                                        └─clone3─▶ keeper   `emulation`: where QEMU is registered
 //!   └ drop ▶ the server ends, and with it everything it has forked
 //! ```
 //!
@@ -23,7 +24,8 @@
 //! # A step, in order
 //!
 //! 1. New namespaces for mounts, processes, System V IPC, host name and cgroups; for the network
-//!    either a new one, the build's, or the host's. A control group if there are limits (`group`). Session, mask and signals as of a new process.
+//!    either a new one, the build's, or the host's. A control group if there are limits (`group`).
+//!    Session, mask and signals as of a new process.
 //! 2. The stage (`mounts`): a file system in memory, seen by the preparation only. It has the device
 //!    files, the generated files, and *stubs*, which are mount points.
 //! 3. The root (`root`): an overlay of the layers, with the stubs below all of them. So a mount point
@@ -35,8 +37,9 @@
 //! 5. The standard streams, or a terminal of the sandbox's own (`terminal`).
 //! 6. `pivot_root`, and the host's root is gone: it is checked that nothing lies above the new one.
 //! 7. The user from the image's passwd (`user`), the working directory, opened inside the root.
-//! 8. Docker's capabilities at most (`caps`), its system call filter (`seccomp`), the user's ids.
-//! 9. The program (`exec`), or a sentence about why it cannot be started.
+//! 8. Where the program is for another machine, the user namespace of its emulator.
+//! 9. Docker's capabilities at most (`caps`), its system call filter (`seccomp`), the user's ids.
+//! 10. The program (`exec`), or a sentence about why it cannot be started.
 //!
 //! # What holds
 //!
@@ -48,6 +51,8 @@
 //! - Only `sys` has unsafe code.
 
 mod caps;
+mod elf;
+mod emulation;
 mod enter;
 mod error;
 mod exec;

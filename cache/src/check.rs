@@ -16,7 +16,7 @@ use crate::blob::{Blobs, digest_of};
 use crate::db::{Doomed, Form, LayerRow, RecordRow};
 use crate::digest::Digest;
 use crate::fs;
-use crate::gc::{PruneError, UsageError, remove};
+use crate::gc::{PruneError, UsageError, manifests, remove};
 use crate::id::LayerId;
 use crate::root::Root;
 use crate::store::Store;
@@ -60,7 +60,7 @@ pub enum Damage {
         /// Which step of which build it is.
         slot: String,
     },
-    /// A tagged image has no manifest any more.
+    /// A tagged image has no manifest any more, or its index has lost one.
     Image {
         /// Canonical.
         name: String,
@@ -185,9 +185,12 @@ fn is_whole(record: &RecordRow, good: &HashSet<LayerId>) -> bool {
 fn check_images(store: &Store, report: &mut Report) -> Result<(), UsageError> {
     let bad = |damage: &Damage, digest: &Digest| matches!(damage, Damage::BlobGone(bad) | Damage::BlobChanged(bad) if bad == digest);
     for image in store.images().list()? {
-        let digest = image.descriptor.digest;
-        let broken = report.damage.iter().any(|damage| bad(damage, &digest));
-        if broken || !store.blobs().contains(&digest) {
+        let mut manifests = manifests(image.descriptor.digest, store.blobs()).into_iter();
+        let is_lost = |digest: &Digest| {
+            report.damage.iter().any(|damage| bad(damage, digest))
+                || !store.blobs().contains(digest)
+        };
+        if manifests.any(|digest| is_lost(&digest)) {
             report.damage.push(Damage::Image { name: image.name });
         }
     }

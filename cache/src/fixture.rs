@@ -52,6 +52,14 @@ pub(crate) fn record(key: u8, layers: Vec<LayerId>) -> Record {
     }
 }
 
+/// An index of these images.
+pub(crate) fn index(store: &Store, images: &[Descriptor]) -> Descriptor {
+    let bytes = serde_json::json!({ "schemaVersion": 2, "manifests": images }).to_string();
+    store.blobs().put(bytes.as_bytes()).unwrap();
+    let media_type = "application/vnd.oci.image.index.v1+json".to_owned();
+    Descriptor { media_type, ..descriptor(bytes.as_bytes()) }
+}
+
 /// Describes these bytes as a manifest.
 pub(crate) fn descriptor(bytes: &[u8]) -> Descriptor {
     Descriptor {

@@ -158,7 +158,8 @@ fn parse_index(bytes: &[u8]) -> Result<Index, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
-fn platform_of(descriptor: &Descriptor) -> Option<Platform> {
+/// What an index says that one of its entries is for.
+pub fn platform_of(descriptor: &Descriptor) -> Option<Platform> {
     let platform = descriptor.rest.get("platform")?.as_object()?;
     let field =
         |name: &str| platform.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();

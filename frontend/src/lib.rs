@@ -27,4 +27,4 @@ pub mod size;
 pub mod source;
 pub mod stage;
 
-pub use options::{NamedContext, Options};
+pub use options::{NamedContext, Options, Platforms};

@@ -32,11 +32,9 @@ pub use remote::git_op;
 
 use stage::{Lowering, StageState};
 
-/// What a build does and what its image says.
+/// What a build for one platform needs of a graph, and what its image says.
 #[derive(Debug, Clone)]
 pub struct Lowered {
-    /// The ops.
-    pub graph: Graph,
     /// Whose result is the image's tree; none for an image without layers.
     pub target: Option<VertexId>,
     /// What else has to be built, and adds nothing to the image.
@@ -50,10 +48,13 @@ pub struct Lowered {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Lowers what the target needs. Every image that [`StageGraph::bases`] asks for must be in `bases`.
+/// Lowers what the target needs into `graph`. Every image that [`StageGraph::bases`] asks for must
+/// be in `bases`. What was lowered for another platform before and is the same for this one is there
+/// once.
 ///
 /// The errors are in the order of the file.
 pub fn lower(
+    graph: &mut Graph,
     stages: &StageGraph,
     bases: &Bases,
     options: &Options,
@@ -67,7 +68,7 @@ pub fn lower(
         bases,
         options,
         reach: &reach,
-        graph: Graph::new(),
+        graph,
         done: BTreeMap::new(),
         diagnostics: Vec::new(),
         warnings: Vec::new(),
@@ -76,7 +77,7 @@ pub fn lower(
     for index in reach.stages.keys() {
         lowering.stage(*index);
     }
-    let Lowering { graph, mut done, mut diagnostics, mut warnings, declared, .. } = lowering;
+    let Lowering { mut done, mut diagnostics, mut warnings, declared, .. } = lowering;
     if !diagnostics.is_empty() {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         return Err(diagnostics);
@@ -88,7 +89,7 @@ pub fn lower(
     let target = state.tip;
     let also = also.into_iter().filter(|also| Some(*also) != target).collect();
     let (config, platform) = finish(state, options);
-    Ok(Lowered { graph, target, also, config, platform, warnings })
+    Ok(Lowered { target, also, config, platform, warnings })
 }
 
 /// A build for another platform says so, whatever the base says of itself.

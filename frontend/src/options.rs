@@ -17,6 +17,8 @@ pub struct Options {
     pub contexts: BTreeMap<String, NamedContext>,
     /// The platform to build for.
     pub platform: Platform,
+    /// Whether it is one of several.
+    pub platforms: Platforms,
     /// The platform of this machine.
     pub build_platform: Platform,
     /// `--label`, set after every `LABEL`.
@@ -34,6 +36,16 @@ pub struct Options {
     /// `SOURCE_DATE_EPOCH`, seconds since 1970. It is a build argument like any other: it reaches
     /// steps only where it is declared.
     pub epoch: Option<i64>,
+}
+
+/// For how many platforms an image is built. The file is read for each of them by itself, so this
+/// only says how steps are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platforms {
+    /// One.
+    One,
+    /// Several: a step says for which one it is.
+    Several,
 }
 
 /// What a name of `--build-context` stands for.

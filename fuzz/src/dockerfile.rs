@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use rbuild_cache::Digest;
-use rbuild_frontend::Options;
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::diagnostic::{Color, Diagnostic, render};
 use rbuild_frontend::lint::{Facts, lint};
@@ -12,6 +11,8 @@ use rbuild_frontend::outline;
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, StageGraph, stages_with_errors};
+use rbuild_frontend::{Options, Platforms};
+use rbuild_solver::graph::Graph;
 use rbuild_solver::op::{Network, Platform, Resources};
 
 /// An image can bring triggers, which can name images: more rounds than this are for nothing.
@@ -41,10 +42,11 @@ pub fn dockerfile(input: &[u8]) {
     if parsed.has_errors() || !found.is_empty() {
         return;
     }
-    match lower(&graph, &bases, &options) {
+    let mut ops = Graph::new();
+    match lower(&mut ops, &graph, &bases, &options) {
         Ok(lowered) => {
-            let needed = lowered.graph.needed(lowered.target.as_slice());
-            assert!(needed.len() <= lowered.graph.len());
+            let needed = ops.needed(lowered.target.as_slice());
+            assert!(needed.len() <= ops.len());
             let written = serde_json::to_vec(&lowered.config).unwrap_or_default();
             let read: Result<ImageConfig, _> = serde_json::from_slice(&written);
             assert!(read.is_ok(), "a config that is not read back: {read:?}");
@@ -111,6 +113,7 @@ fn options() -> Options {
         also: Vec::new(),
         contexts: BTreeMap::new(),
         platform: platform("linux/arm/v7"),
+        platforms: Platforms::Several,
         build_platform: platform("linux/amd64"),
         labels: BTreeMap::from([value]),
         network: Network::Default,

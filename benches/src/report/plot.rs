@@ -10,11 +10,13 @@ const AXIS: &str = "#555555";
 /// Of the builders, in the order of the columns.
 const COLORS: [&str; 4] = ["#1b9e77", "#386cb0", "#d95f02", "#7570b3"];
 
+/// How high a bar is, with what is between it and the next.
+const BAR: f64 = 14.0;
+
 /// Bars, the reference being the line at 1.
 pub fn ratios(results: &Results) -> String {
     const LEFT: f64 = 130.0;
     const WIDTH: f64 = 560.0;
-    const BAR: f64 = 11.0;
     let shown: Vec<&Cell> = results.rows().into_iter().filter(|row| row.size.is_none()).collect();
     let others: Vec<(usize, &str)> = others(results);
     let step = BAR * others.len() as f64 + 10.0;
@@ -32,15 +34,23 @@ pub fn ratios(results: &Results) -> String {
         let name = format!("{} {}", row.workload, row.phase.name());
         drawing.text((LEFT - 8.0, top + step / 2.0), Anchor::End, &name);
         for (n, (column, builder)) in others.iter().enumerate() {
-            let Some(ratio) = ratio(results, row, builder) else { continue };
-            let (from, to) =
-                (scale.at(1.0).min(scale.at(ratio)), scale.at(1.0).max(scale.at(ratio)));
-            let y = top + BAR * n as f64;
-            drawing.bar((from, y), ((to - from).max(1.0), BAR - 2.0), color(*column));
-            drawing.text((to + 4.0, y + BAR - 2.0), Anchor::Start, &format!("{ratio:.2}"));
+            if let Some(ratio) = ratio(results, row, builder) {
+                bar(&mut drawing, &scale, top + BAR * n as f64, ratio, color(*column));
+            }
         }
     }
     drawing.finish()
+}
+
+/// From 1 to the ratio, which stands at its end.
+fn bar(drawing: &mut Drawing, scale: &Log, y: f64, ratio: f64, color: &str) {
+    let (one, there) = (scale.at(1.0), scale.at(ratio));
+    drawing.bar((one.min(there), y), ((there - one).abs().max(1.0), BAR - 2.0), color);
+    let (x, anchor) = match ratio < 1.0 {
+        true => (there - 4.0, Anchor::End),
+        false => (there + 4.0, Anchor::Start),
+    };
+    drawing.text((x, y + BAR - 3.0), anchor, &format!("{ratio:.2}"));
 }
 
 /// Curves: a panel for each series and phase.

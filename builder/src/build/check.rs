@@ -1,5 +1,6 @@
 //! The rules, applied: beside a build, or instead of one.
 
+use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::ast::Ast;
 use rbuild_frontend::diagnostic::{Diagnostic, Severity};
 use rbuild_frontend::lint::{Facts, Finding, Findings, OnWarning, lint};
@@ -8,7 +9,9 @@ use rbuild_frontend::outline::{Outline, Target, outline, targets};
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, StageGraph, stages, stages_with_errors};
+use rbuild_solver::graph::Graph;
 
+use super::variant::{Variant, each_once};
 use super::{BuildError, error, now, open_context, policy};
 use crate::cli::Session;
 use crate::exit::Exit;
@@ -34,14 +37,18 @@ pub struct Checked {
 /// to fail.
 pub(super) fn beside_build(
     (ast, source): (&Ast, &Source),
-    graph: &StageGraph,
+    variants: &[Variant],
     bases: &Bases,
-    options: &BuildOptions,
     context: &BuildContext,
     progress: &Progress,
 ) -> Result<(), BuildError> {
-    let Findings { findings, on_warning } = look(ast, graph, bases, options, context)
-        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, source))?;
+    let (mut findings, mut on_warning) = (Vec::new(), OnWarning::Continue);
+    for Variant { options, stages } in variants {
+        let found = look(ast, stages, bases, options, context)
+            .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, source))?;
+        add_new(&mut findings, found.findings);
+        on_warning = found.on_warning;
+    }
     for finding in &findings {
         progress.warning(&error::render(std::slice::from_ref(&finding.diagnostic), source));
     }
@@ -73,21 +80,26 @@ pub fn check(
     if !checked.errors.is_empty() {
         return Ok(checked);
     }
-    let (graph, errors) = stages_with_errors(&parsed.ast, &checked.source, &options.frontend);
-    let graph = match options.frontend.target {
-        None if errors.is_empty() => graph.with_all_stages(),
-        _ => graph,
-    };
-    let known = known_bases(&graph, options, session, progress)?;
-    checked.errors = errors.into_iter().chain(known.errors).collect();
-    if checked.errors.is_empty() && known.unknown == Unknown::Nothing {
-        let lowered = lower(&graph, &known.bases, &options.frontend);
-        checked.errors.extend(lowered.err().unwrap_or_default());
+    let mut known = KnownBases::default();
+    for frontend in options.readings() {
+        let (graph, errors) = stages_with_errors(&parsed.ast, &checked.source, &frontend);
+        let graph = match frontend.target {
+            None if errors.is_empty() => graph.with_all_stages(),
+            _ => graph,
+        };
+        known.errors = errors;
+        known.look_up(&graph, options, session, progress)?;
+        if known.errors.is_empty() && known.unknown == Unknown::Nothing {
+            let lowered = lower(&mut Graph::new(), &graph, &known.bases, &frontend);
+            known.errors.extend(lowered.err().unwrap_or_default());
+        }
+        checked.errors.append(&mut known.errors);
+        match look(&parsed.ast, &graph, &known.bases, &frontend, &context) {
+            Ok(found) => add_new(&mut checked.findings, found.findings),
+            Err(errors) => checked.errors.extend(errors),
+        }
     }
-    match look(&parsed.ast, &graph, &known.bases, options, &context) {
-        Ok(found) => checked.findings = found.findings,
-        Err(errors) => checked.errors.extend(errors),
-    }
+    checked.errors = each_once(checked.errors);
     Ok(checked)
 }
 
@@ -95,11 +107,21 @@ fn look(
     ast: &Ast,
     graph: &StageGraph,
     bases: &Bases,
-    options: &BuildOptions,
+    options: &FrontendOptions,
     context: &BuildContext,
 ) -> Result<Findings, Vec<Diagnostic>> {
     let hidden = |path: &str| context.files.tree.hides(path.as_bytes());
-    lint(&Facts::new(ast, graph, bases, &options.frontend, &hidden))
+    lint(&Facts::new(ast, graph, bases, options, &hidden))
+}
+
+/// Adds what was not found for an earlier platform, in the order of the file.
+fn add_new(findings: &mut Vec<Finding>, found: Vec<Finding>) {
+    for finding in found {
+        if !findings.iter().any(|known| known.diagnostic == finding.diagnostic) {
+            findings.push(finding);
+        }
+    }
+    findings.sort_by_key(|finding| finding.diagnostic.span.start);
 }
 
 /// What a file offers.
@@ -112,7 +134,7 @@ pub struct Offered {
     pub outline: Outline,
 }
 
-/// Finds what a file offers. No image is looked up.
+/// Finds what a file offers, for the first platform. No image is looked up.
 pub fn offered(
     options: &BuildOptions,
     session: &Session,
@@ -129,54 +151,56 @@ pub fn offered(
 }
 
 /// Bases, as far as they can be had.
+#[derive(Default)]
 struct KnownBases {
     bases: Bases,
     /// Bases that do not exist, and what else is wrong with the stages.
     errors: Vec<Diagnostic>,
     unknown: Unknown,
+    given_up: Vec<BaseRequest>,
 }
 
 /// Whether something about bases could not be found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Unknown {
+    #[default]
     Nothing,
     Something,
 }
 
-/// Looks up what the wanted stages need, until all of it is known or given up.
-fn known_bases(
-    graph: &StageGraph,
-    options: &BuildOptions,
-    session: &Session,
-    progress: &Progress,
-) -> Result<KnownBases, BuildError> {
-    let images = Images::open(session, progress)?;
-    let mut known =
-        KnownBases { bases: Bases::new(), errors: Vec::new(), unknown: Unknown::Nothing };
-    let mut given_up: Vec<BaseRequest> = Vec::new();
-    loop {
-        let (mut missing, errors) = graph.bases_with_errors(&known.bases);
-        missing.retain(|request| !given_up.contains(request));
-        if missing.is_empty() {
-            known.errors.extend(errors);
-            return Ok(known);
-        }
-        let resolved = images.resolve_all(&missing, policy(options), progress, &session.cancel);
-        for (request, resolved) in missing.into_iter().zip(resolved) {
-            match resolved {
-                Ok(base) => {
-                    known.bases.insert((request.reference, request.platform), base);
-                }
-                Err(error) => {
-                    known.give_up(&request, error, graph, progress)?;
-                    given_up.push(request);
+impl KnownBases {
+    /// Looks up what the wanted stages need, until all of it is known or given up.
+    fn look_up(
+        &mut self,
+        graph: &StageGraph,
+        options: &BuildOptions,
+        session: &Session,
+        progress: &Progress,
+    ) -> Result<(), BuildError> {
+        let images = Images::open(session, progress)?;
+        let shown = (options.frontend.platforms, progress);
+        loop {
+            let (mut missing, errors) = graph.bases_with_errors(&self.bases);
+            missing.retain(|request| !self.given_up.contains(request));
+            if missing.is_empty() {
+                self.errors.extend(errors);
+                return Ok(());
+            }
+            let resolved = images.resolve_all(&missing, policy(options), shown, &session.cancel);
+            for (request, resolved) in missing.into_iter().zip(resolved) {
+                match resolved {
+                    Ok(base) => {
+                        self.bases.insert((request.reference, request.platform), base);
+                    }
+                    Err(error) => {
+                        self.give_up(&request, error, graph, progress)?;
+                        self.given_up.push(request);
+                    }
                 }
             }
         }
     }
-}
 
-impl KnownBases {
     /// A name that means nothing is a mistake of the file; everything else is not its fault.
     fn give_up(
         &mut self,

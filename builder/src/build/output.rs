@@ -1,19 +1,23 @@
-//! The end of a build: the image is put together and goes where it was asked to go.
+//! The end of a build: the images are put together and go where they were asked to go.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use rbuild_cache::{Descriptor, Snapshot};
+use rbuild_cache::{Descriptor, Digest, Snapshot};
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::lower::Lowered;
 use rbuild_frontend::reference::Reference;
 use rbuild_solver::graph::{Graph, VertexId};
-use rbuild_solver::op::{ImageOp, Op};
-use serde_json::json;
+use rbuild_solver::op::{ImageOp, Op, Platform};
+use serde_json::{Value, json};
 
+use super::variant::Work;
 use super::{BuildError, Built};
 use crate::cli::Session;
-use crate::export::{Flavor, Form, Image, Named, Parts, files, layout};
+use crate::export::{
+    AssembleError, Flavor, Form, Image, ImageSet, Named, Parts, SetDocuments, files, layout,
+};
 use crate::options::{BuildOptions, Dest, Output, Shape};
 use crate::progress::Progress;
 use crate::source::images::Images;
@@ -21,53 +25,78 @@ use crate::worker;
 
 /// A build whose steps are done.
 pub struct Finished {
+    images: Vec<FinishedImage>,
+}
+
+/// What came of it for one platform.
+struct FinishedImage {
+    platform: Platform,
     config: ImageConfig,
     base: Option<ImageOp>,
     snapshot: Snapshot,
 }
 
 impl Finished {
-    /// The result of the target, on whatever base it stands.
-    pub fn new(lowered: &Lowered, target: VertexId, output: worker::Output) -> Finished {
-        let snapshot = match output {
-            worker::Output::Snapshot(snapshot) => snapshot,
-            worker::Output::Context(_) => Snapshot::default(),
+    /// The images of these platforms, from what came of the targets.
+    pub fn new(
+        work: &Work,
+        platforms: &[Platform],
+        results: &HashMap<VertexId, worker::Output>,
+    ) -> Finished {
+        let one = |(platform, lowered): (&Platform, &Lowered)| FinishedImage {
+            platform: platform.clone(),
+            config: lowered.config.clone(),
+            base: lowered.target.and_then(|target| base_of(&work.graph, target)),
+            snapshot: match lowered.target.and_then(|target| results.get(&target)) {
+                Some(worker::Output::Snapshot(snapshot)) => snapshot.clone(),
+                // An image of `FROM scratch` and nothing that makes a layer.
+                Some(worker::Output::Context(_)) | None => Snapshot::default(),
+            },
         };
-        let base = base_of(&lowered.graph, target);
-        Finished { config: lowered.config.clone(), base, snapshot }
+        Finished { images: platforms.iter().zip(&work.platforms).map(one).collect() }
     }
 
-    /// An image of `FROM scratch` and nothing that makes a layer.
-    pub fn without_layers(lowered: &Lowered) -> Finished {
-        let config = lowered.config.clone();
-        Finished { config, base: None, snapshot: Snapshot::default() }
-    }
-
-    /// Puts the image together and writes every output.
+    /// Puts the images together and writes every output.
     pub fn write(
-        self,
+        &self,
         options: &BuildOptions,
         session: &Session,
         images: &Images,
         progress: &Progress,
     ) -> Result<Built, BuildError> {
-        let phase = progress.phase("exporting the image");
-        let base = match &self.base {
-            Some(base) => images.layers_of(base),
-            None => Vec::new(),
+        let title = if self.images.len() == 1 { "the image" } else { "the images" };
+        let phase = progress.phase(&format!("exporting {title}"));
+        let one = |image: &FinishedImage| {
+            Ok((image.platform.clone(), image.assemble(options, session, images)?))
         };
-        let epoch = options.frontend.epoch;
-        let parts = Parts { config: self.config, base, snapshot: &self.snapshot, epoch };
-        let image = Image::assemble(&session.store, parts)?;
-        let export =
-            Export { image: &image, snapshot: &self.snapshot, options, session, images, progress };
+        let all = self.images.iter().map(one).collect::<Result<_, AssembleError>>()?;
+        let set = ImageSet { images: all, original: None };
+        let trees = self.images.iter().map(|image| (&image.platform, &image.snapshot)).collect();
+        let export = Export { set: &set, trees, options, session, images, progress };
         let mut exported = None;
         for output in &options.outputs {
             exported = export.write(output)?.or(exported);
         }
-        export.describe(exported.as_ref())?;
+        let id = export.describe(exported)?;
         phase.done();
-        Ok(Built { id: image.id() })
+        Ok(Built { id })
+    }
+}
+
+impl FinishedImage {
+    fn assemble(
+        &self,
+        options: &BuildOptions,
+        session: &Session,
+        images: &Images,
+    ) -> Result<Image, AssembleError> {
+        let parts = Parts {
+            config: self.config.clone(),
+            base: self.base.as_ref().map(|base| images.layers_of(base)).unwrap_or_default(),
+            snapshot: &self.snapshot,
+            epoch: options.frontend.epoch,
+        };
+        Image::assemble(&session.store, parts)
     }
 }
 
@@ -87,8 +116,8 @@ fn base_of(graph: &Graph, vertex: VertexId) -> Option<ImageOp> {
 
 /// What every output is written from.
 struct Export<'a> {
-    image: &'a Image,
-    snapshot: &'a Snapshot,
+    set: &'a ImageSet,
+    trees: Vec<(&'a Platform, &'a Snapshot)>,
     options: &'a BuildOptions,
     session: &'a Session,
     images: &'a Images,
@@ -96,8 +125,8 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Writes one output; gives the manifest, if there is one.
-    fn write(&self, output: &Output) -> Result<Option<Descriptor>, BuildError> {
+    /// Writes one output; gives the documents, if there are some.
+    fn write(&self, output: &Output) -> Result<Option<SetDocuments>, BuildError> {
         let store = &self.session.store;
         match output {
             Output::Store => return self.store().map(Some),
@@ -105,60 +134,75 @@ impl Export<'_> {
             Output::Oci { dest, shape } => self.layout(Flavor::Oci, dest, *shape)?,
             Output::Docker(dest) => self.layout(Flavor::Docker, dest, Shape::Archive)?,
             Output::Tar(dest) => {
-                files::write_tar(store, self.snapshot, dest, self.options.frontend.epoch)?;
+                files::write_tar(store, &self.trees, dest, self.options.frontend.epoch)?;
                 return Ok(None);
             }
             Output::Local(dest) => {
-                files::write_folder(store, self.snapshot, dest, &self.session.isolation)?;
+                files::write_folder(store, &self.trees, dest, &self.session.isolation)?;
                 return Ok(None);
             }
         }
-        Ok(Some(self.image.documents(store, Form::Gzip)?.manifest))
+        Ok(Some(self.set.documents(store, Form::Gzip)?))
     }
 
-    fn store(&self) -> Result<Descriptor, BuildError> {
-        let manifest = self.image.documents(&self.session.store, Form::Stored)?.manifest;
+    fn store(&self) -> Result<SetDocuments, BuildError> {
+        let documents = self.set.documents(&self.session.store, Form::Stored)?;
         if self.options.tags.is_empty() {
-            self.session.store.images().keep(&manifest)?;
+            self.session.store.images().keep(&documents.top)?;
         }
         for tag in &self.options.tags {
-            self.session.store.images().tag(&tag.canonical(), &manifest)?;
+            self.session.store.images().tag(&tag.canonical(), &documents.top)?;
             self.progress.notice(&format!("stored as {}", tag.familiar()));
         }
-        Ok(manifest)
+        Ok(documents)
     }
 
-    fn push(&self) -> Result<Descriptor, BuildError> {
-        let documents = self.image.documents(&self.session.store, Form::Gzip)?;
+    fn push(&self) -> Result<SetDocuments, BuildError> {
+        let documents = self.set.documents(&self.session.store, Form::Gzip)?;
         for tag in &self.options.tags {
             let phase = self.progress.phase(&format!("pushing {}", tag.canonical()));
             self.images.push(tag, &documents, &|_, _, _| {}, &self.session.cancel)?;
             phase.done();
         }
-        Ok(documents.manifest)
+        Ok(documents)
     }
 
     fn layout(&self, flavor: Flavor, dest: &Dest, shape: Shape) -> Result<(), BuildError> {
-        let named = Named { image: self.image, names: &self.options.tags };
+        let named = Named { set: self.set, names: &self.options.tags };
         Ok(layout::write(&self.session.store, &[named], flavor, dest, shape)?)
     }
 
-    /// Writes `--iidfile` and `--metadata-file`, with the keys that buildx writes.
-    fn describe(&self, manifest: Option<&Descriptor>) -> Result<(), BuildError> {
+    /// Writes `--iidfile` and `--metadata-file`, with the keys that buildx writes; gives the id.
+    fn describe(&self, exported: Option<SetDocuments>) -> Result<Digest, BuildError> {
+        let id = match (&exported, self.set.images.as_slice()) {
+            (Some(documents), _) => self.set.id(documents),
+            (None, [(_, only)]) => only.id(),
+            (None, _) => self.set.id(&self.set.documents(&self.session.store, Form::Stored)?),
+        };
         if let Some(path) = &self.options.iidfile {
-            write_file(path, self.image.id().to_string().as_bytes())?;
+            write_file(path, id.to_string().as_bytes())?;
         }
-        let Some(path) = &self.options.metadata_file else { return Ok(()) };
+        if let Some(path) = &self.options.metadata_file {
+            let metadata = self.metadata(id, exported.map(|documents| documents.top));
+            write_file(path, format!("{metadata:#}\n").as_bytes())?;
+        }
+        Ok(id)
+    }
+
+    fn metadata(&self, id: Digest, top: Option<Descriptor>) -> Value {
         let names: Vec<String> = self.options.tags.iter().map(Reference::canonical).collect();
-        let mut metadata = json!({ "containerimage.config.digest": self.image.id() });
-        if let Some(manifest) = manifest {
-            metadata["containerimage.digest"] = json!(manifest.digest);
-            metadata["containerimage.descriptor"] = json!(manifest);
+        let mut metadata = json!({});
+        if self.set.images.len() == 1 {
+            metadata["containerimage.config.digest"] = json!(id);
+        }
+        if let Some(top) = top {
+            metadata["containerimage.digest"] = json!(top.digest);
+            metadata["containerimage.descriptor"] = json!(top);
         }
         if !names.is_empty() {
             metadata["image.name"] = json!(names.join(","));
         }
-        write_file(path, format!("{metadata:#}\n").as_bytes())
+        metadata
     }
 }
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::reference::Reference;
+use rbuild_frontend::{Options as FrontendOptions, Platforms};
 use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
@@ -56,9 +56,10 @@ pub struct Args {
     /// Ask the registry for bases even if the store has images of these names
     #[arg(long)]
     pull: bool,
-    /// The platform to build for, `os/arch[/variant]` [default: this machine's]
-    #[arg(long, value_name = "PLATFORM", env = "DOCKER_DEFAULT_PLATFORM")]
-    platform: Option<String>,
+    /// The platform to build for, `os/arch[/variant]`, or several: the image is an index of one for
+    /// each then [default: this machine's]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', env = "DOCKER_DEFAULT_PLATFORM")]
+    platform: Vec<String>,
     /// Set a label of the image
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
@@ -149,7 +150,8 @@ impl Args {
     /// What the flags mean; refuses what cannot be.
     fn resolve(self) -> Result<BuildOptions, Failure> {
         let tags = references(&self.tag)?;
-        let outputs = self.outputs(&tags)?;
+        let platforms = platforms(&self.platform)?;
+        let outputs = self.outputs(&tags, &platforms)?;
         let build_args = build_args(&self.build_arg);
         let named = NamedContexts::parse(&self.build_context).map_err(Failure::usage)?;
         let frontend = FrontendOptions {
@@ -159,7 +161,8 @@ impl Args {
             target: self.target,
             also: self.also,
             contexts: named.names,
-            platform: platform(self.platform.as_deref())?,
+            platform: platforms[0].clone(),
+            platforms: if platforms.len() == 1 { Platforms::One } else { Platforms::Several },
             build_platform: host_platform(),
             labels: labels(&self.label)?,
             network: self.network.into(),
@@ -173,6 +176,7 @@ impl Args {
             file: self.file,
             tags,
             outputs,
+            platforms,
             frontend,
             given: self.given.resolve()?,
             devices: self.steps.devices(),
@@ -189,7 +193,7 @@ impl Args {
     }
 
     /// Without `-o` the image is kept in the store; `--push` keeps it as well.
-    fn outputs(&self, tags: &[Reference]) -> Result<Vec<Output>, Failure> {
+    fn outputs(&self, tags: &[Reference], platforms: &[Platform]) -> Result<Vec<Output>, Failure> {
         let mut outputs = Vec::new();
         for text in &self.output {
             outputs.extend(Output::parse(text).map_err(Failure::usage)?);
@@ -204,6 +208,13 @@ impl Args {
             return Err(Failure::usage_text(
                 "an image without a name cannot be pushed",
                 "name it: `-t registry.example/app:1.0`",
+            ));
+        }
+        let docker = |output: &Output| matches!(output, Output::Docker(_));
+        if platforms.len() > 1 && outputs.iter().any(docker) {
+            return Err(Failure::usage_text(
+                "an archive of type `docker` holds the image of one platform, not of several",
+                "write `type=oci`, or build for one platform",
             ));
         }
         if outputs.iter().filter(|output| output.is_stdout()).count() > 1 {
@@ -304,16 +315,25 @@ fn hosts(hosts: &[String]) -> Result<Vec<(String, IpAddr)>, Failure> {
     hosts.iter().map(read).collect()
 }
 
-/// Reads `os/arch[/variant]`, or takes this machine's platform.
-pub fn platform(text: Option<&str>) -> Result<Platform, Failure> {
-    let Some(text) = text.filter(|text| !text.is_empty() && *text != "local") else {
+/// The platforms of a list, each once; this machine's for none.
+fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
+    let mut platforms = Vec::new();
+    for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let platform = platform(text)?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    if platforms.is_empty() {
+        platforms.push(host_platform());
+    }
+    Ok(platforms)
+}
+
+/// Reads `os/arch[/variant]`; `local` is this machine's.
+pub fn platform(text: &str) -> Result<Platform, Failure> {
+    if text == "local" {
         return Ok(host_platform());
-    };
-    if text.contains(',') {
-        return Err(Failure::usage_text(
-            "this rbuild builds for one platform at a time",
-            "build each platform in a call of its own",
-        ));
     }
     Platform::parse(text).ok_or_else(|| {
         Failure::usage_text(

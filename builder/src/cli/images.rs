@@ -2,14 +2,16 @@
 
 use jiff::{SpanRound, Timestamp, Unit};
 use rbuild_frontend::reference::Reference;
+use rbuild_solver::op::Platform;
 use serde_json::{Value, json};
 
+use super::build::platform;
 use super::help::print;
 use super::session::{Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
 use crate::progress::size;
-use crate::source::stored::{self, StoredImage};
+use crate::source::stored::{self, Stored};
 
 /// Flags of `rbuild images`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,9 @@ pub struct RmiArgs {
 /// Flags of `rbuild inspect`.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
+    /// Which image of several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// The images, by name or id
     #[arg(required = true)]
     images: Vec<String>,
@@ -50,6 +55,9 @@ pub struct InspectArgs {
 /// Flags of `rbuild history`.
 #[derive(Debug, clap::Args)]
 pub struct HistoryArgs {
+    /// Which image of several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// The image, by name or id
     image: String,
     /// Print whole lines
@@ -68,8 +76,8 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
             continue;
         }
         let (repository, tag) = split(&name);
-        let bytes = image.layers.iter().map(|layer| layer.size).sum();
-        rows.push(vec![repository, tag, id, age(image.config.created.as_deref()), size(bytes)]);
+        let created = image.images.iter().filter_map(|image| image.config.created.as_deref());
+        rows.push(vec![repository, tag, id, age(created.max()), size(image.size())]);
     }
     if args.quiet {
         rows.dedup();
@@ -117,29 +125,31 @@ fn names(session: &Session, text: &str) -> Result<Vec<String>, Failure> {
     if let Some(given) = given.filter(|given| all.iter().any(|(name, _)| name == given)) {
         return Ok(vec![given]);
     }
-    let id = image.config_descriptor.digest;
-    let same = all.into_iter().filter(|(_, other)| other.config_descriptor.digest == id);
+    let same = all.into_iter().filter(|(_, other)| other.id() == image.id());
     Ok(same.map(|(name, _)| name).collect())
 }
 
 /// `rbuild inspect`
 pub fn inspect(args: &InspectArgs) -> Result<Exit, Failure> {
+    let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
-    let images = args.images.iter().map(|text| inspected(&session, text));
+    let images = args.images.iter().map(|text| inspected(&session, text, platform.as_ref()));
     let images = images.collect::<Result<Vec<Value>, Failure>>()?;
     print(&format!("{:#}\n", Value::Array(images)));
     Ok(Exit::Success)
 }
 
 /// The fields that `docker image inspect` prints, and the manifest.
-fn inspected(session: &Session, text: &str) -> Result<Value, Failure> {
-    let image = stored::find(&session.store, text).map_err(failure)?;
+fn inspected(session: &Session, text: &str, platform: Option<&Platform>) -> Result<Value, Failure> {
+    let stored = stored::find(&session.store, text).map_err(failure)?;
+    let (top, names) = (stored.descriptor.clone(), names_of(session, &stored)?);
+    let image = stored.choose(platform, text).map_err(failure)?;
     let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     let config = parse(&image.config_bytes);
     let bytes: u64 = image.layers.iter().map(|layer| layer.size).sum();
     Ok(json!({
         "Id": image.config_descriptor.digest,
-        "RepoTags": names_of(session, &image)?,
+        "RepoTags": names,
         "Created": config["created"],
         "Author": config["author"].as_str().unwrap_or_default(),
         "Architecture": config["architecture"],
@@ -148,22 +158,24 @@ fn inspected(session: &Session, text: &str) -> Result<Value, Failure> {
         "Size": bytes,
         "Config": config["config"],
         "RootFS": { "Type": "layers", "Layers": config["rootfs"]["diff_ids"] },
-        "Descriptor": image.descriptor,
+        "Descriptor": top,
         "Manifest": parse(&image.manifest),
     }))
 }
 
-fn names_of(session: &Session, image: &StoredImage) -> Result<Vec<String>, Failure> {
-    let id = image.config_descriptor.digest;
+fn names_of(session: &Session, image: &Stored) -> Result<Vec<String>, Failure> {
     let all = stored::all(&session.store).map_err(failure)?;
-    let same = all.into_iter().filter(|(_, other)| other.config_descriptor.digest == id);
+    let same = all.into_iter().filter(|(_, other)| other.id() == image.id());
     Ok(same.map(|(name, _)| familiar(&name)).collect())
 }
 
 /// `rbuild history`
 pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
+    let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
-    let image = stored::find(&session.store, &args.image).map_err(failure)?;
+    let image = stored::find(&session.store, &args.image)
+        .and_then(|stored| stored.choose(platform.as_ref(), &args.image))
+        .map_err(failure)?;
     let mut sizes = image.layers.iter().map(|layer| layer.size);
     let mut rows: Vec<Vec<String>> = Vec::new();
     for entry in &image.config.history {
@@ -184,8 +196,8 @@ pub fn failure(error: stored::StoredError) -> Failure {
     Failure::new(Exit::Machine, &error, error.help())
 }
 
-fn id(image: &StoredImage, whole: bool) -> String {
-    let digest = image.config_descriptor.digest;
+fn id(image: &Stored, whole: bool) -> String {
+    let digest = image.id();
     if whole { digest.to_string() } else { digest.hex()[..12].to_owned() }
 }
 

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use rbuild_frontend::config::Runtime;
 use rbuild_solver::op::{Resources, Security};
 
-use super::build::NetworkMode;
+use super::build::{NetworkMode, platform};
 use super::images::failure;
 use super::session::{Failure, Session};
 use crate::exit::Exit;
@@ -15,7 +15,7 @@ use crate::sandbox::{
     Stdio,
 };
 use crate::source::images::{Images, ImagesError};
-use crate::source::stored;
+use crate::source::stored::{self, StoredImage};
 
 /// What docker ends with when the command could not be run.
 const NOT_RUN: u8 = 125;
@@ -50,6 +50,9 @@ pub struct Args {
     /// The host name that the command sees
     #[arg(long, value_name = "NAME", default_value = "rbuild")]
     hostname: String,
+    /// Which image of several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// Accepted as docker's: nothing is kept of a run anyway
     #[arg(long)]
     rm: bool,
@@ -66,9 +69,12 @@ pub fn main(args: Args) -> Result<Exit, Failure> {
 }
 
 fn run(args: Args) -> Result<Exit, Failure> {
+    let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
     let progress = Progress::new(Mode::Quiet);
-    let image = stored::find(&session.store, &args.image).map_err(failure)?;
+    let image = stored::find(&session.store, &args.image)
+        .and_then(|stored| stored.choose(platform.as_ref(), &args.image))
+        .map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let snapshot = images
         .stored_layers(&image, &args.image, &session.cancel)
@@ -79,7 +85,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         upper: active.upper.clone(),
         work: active.work.clone(),
     };
-    let spec = args.spec(&image.config.config, root)?;
+    let spec = args.spec(&image, root)?;
     let sandbox = Sandbox::new(&session.isolation, vec![Entitlement::HostNetwork]);
     // Only a terminal's output comes this way: other streams are lent to the command.
     let mut show = |bytes: &[u8]| {
@@ -94,7 +100,8 @@ fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    fn spec(&self, runtime: &Runtime, root: Root) -> Result<Spec, Failure> {
+    fn spec(&self, image: &StoredImage, root: Root) -> Result<Spec, Failure> {
+        let runtime = &image.config.config;
         let cwd = self.workdir.clone().unwrap_or_else(|| runtime.working_dir.clone());
         Ok(Spec {
             root,
@@ -104,6 +111,7 @@ impl Args {
             user: self.user.clone().unwrap_or_else(|| runtime.user.clone()),
             hostname: self.hostname.clone(),
             network: self.network.into(),
+            platform: image.platform.clone(),
             security: Security::Confined,
             resources: Resources::default(),
             limits: Limits::default(),

@@ -10,7 +10,7 @@ use super::help::print;
 use super::images::failure;
 use super::session::{Failure, Session};
 use crate::exit::Exit;
-use crate::export::{Flavor, Form, Image, Named, layout};
+use crate::export::{Flavor, Form, Image, ImageSet, Named, layout};
 use crate::options::{Dest, Shape};
 use crate::progress::{Mode, Progress};
 use crate::source::images::{Images, ImagesError};
@@ -45,6 +45,9 @@ pub struct SaveArgs {
     /// The archive [default: standard output]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    /// Which images of several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// The images, by name or id
     #[arg(required = true)]
     images: Vec<String>,
@@ -64,7 +67,7 @@ pub struct LoadArgs {
 /// `rbuild pull`
 pub fn pull(args: &PullArgs) -> Result<Exit, Failure> {
     let reference: Reference = args.name.parse().map_err(Failure::usage)?;
-    let platform = platform(args.platform.as_deref())?;
+    let platform = platform(args.platform.as_deref().unwrap_or("local"))?;
     let session = Session::open()?;
     let progress = Progress::new(mode(args.quiet));
     let images = Images::open(&session, &progress)?;
@@ -87,7 +90,7 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failure> {
     let image = stored::find(&session.store, &args.name).map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let phase = progress.phase(&format!("pushing {}", reference.canonical()));
-    let documents = Image::stored(&image)
+    let documents = ImageSet::stored(&image)
         .documents(&session.store, Form::Gzip)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     let digest = images
@@ -113,14 +116,18 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
         }
         None => Dest::Stdout,
     };
+    let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
     let mut found = Vec::new();
     for text in &args.images {
-        let image = stored::find(&session.store, text).map_err(failure)?;
+        let image = stored::find(&session.store, text)
+            .and_then(|stored| stored.choose(platform.as_ref(), text))
+            .map_err(failure)?;
         let names = text.parse::<Reference>().into_iter();
-        found.push((Image::stored(&image), names.collect::<Vec<_>>()));
+        let set = ImageSet::of(image.platform.clone(), Image::stored(&image));
+        found.push((set, names.collect::<Vec<_>>()));
     }
-    let named: Vec<Named<'_>> = found.iter().map(|(image, names)| Named { image, names }).collect();
+    let named: Vec<Named<'_>> = found.iter().map(|(set, names)| Named { set, names }).collect();
     layout::write(&session.store, &named, Flavor::Docker, &dest, Shape::Archive)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     Ok(Exit::Success)

@@ -1,4 +1,5 @@
-//! The files of an image, as an archive or in a folder: `-o type=tar` and `-o type=local`.
+//! The files of images, as an archive or in a folder: `-o type=tar` and `-o type=local`. Of several
+//! platforms each has a folder of its own, such as `linux_amd64`.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild_cache::layer::{MountError, ReadError};
 use rbuild_cache::{Snapshot, Store};
+use rbuild_solver::op::Platform;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::sink::{Sink, SinkError};
@@ -40,17 +42,40 @@ pub enum FilesError {
 /// Writes the files as one archive.
 pub fn write_tar(
     store: &Store,
-    snapshot: &Snapshot,
+    trees: &[(&Platform, &Snapshot)],
     dest: &Dest,
     epoch: Option<i64>,
 ) -> Result<(), FilesError> {
     let mut sink = Sink::open(dest)?;
-    store.layers().write_tree(snapshot, epoch, &mut sink)?;
+    let folders = folders(trees);
+    let trees: Vec<(&str, &Snapshot)> =
+        folders.iter().zip(trees).map(|(folder, (_, tree))| (folder.as_str(), *tree)).collect();
+    store.layers().write_trees(&trees, epoch, &mut sink)?;
     Ok(sink.finish()?)
 }
 
 /// Writes the files into a folder, over what is there already.
 pub fn write_folder(
+    store: &Store,
+    trees: &[(&Platform, &Snapshot)],
+    dest: &Path,
+    isolation: &Isolation,
+) -> Result<(), FilesError> {
+    for (folder, (_, tree)) in folders(trees).iter().zip(trees) {
+        write_tree(store, tree, &dest.join(folder), isolation)?;
+    }
+    Ok(())
+}
+
+/// The folder of each tree; none, which is empty, for the only one.
+fn folders(trees: &[(&Platform, &Snapshot)]) -> Vec<String> {
+    match trees {
+        [_] => vec![String::new()],
+        _ => trees.iter().map(|(platform, _)| platform.to_string().replace('/', "_")).collect(),
+    }
+}
+
+fn write_tree(
     store: &Store,
     snapshot: &Snapshot,
     dest: &Path,

@@ -17,6 +17,8 @@ pub mod media_type {
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// An image manifest.
     pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// An image index.
+    pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
     /// An uncompressed layer.
     pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
     /// A layer compressed with gzip.
@@ -163,6 +165,11 @@ impl Image {
             _ => self.write_manifest(store, &layers)?,
         };
         Ok(Documents { manifest, config: self.config.clone(), layers })
+    }
+
+    /// Whether this is the manifest that it came with.
+    pub fn came_with(&self, manifest: &Descriptor) -> bool {
+        self.original.as_ref().is_some_and(|original| original.digest == manifest.digest)
     }
 
     fn write_manifest(

@@ -11,14 +11,15 @@ use rbuild_frontend::reference::Reference;
 use serde::Serialize;
 use serde_json::json;
 
-use super::image::{AssembleError, Documents, Form, Image, descriptor};
+use super::image::{AssembleError, Documents, Form, descriptor, media_type};
+use super::set::ImageSet;
 use super::sink::{Sink, SinkError};
 use crate::options::{Dest, Shape};
 
-/// One image with its names, ready to be written.
+/// The images of one name, or of several, ready to be written.
 pub struct Named<'a> {
-    /// The image.
-    pub image: &'a Image,
+    /// The images.
+    pub set: &'a ImageSet,
     /// Its names; may be none.
     pub names: &'a [Reference],
 }
@@ -28,7 +29,8 @@ pub struct Named<'a> {
 pub enum Flavor {
     /// A plain OCI layout.
     Oci,
-    /// With `manifest.json` for `docker load`.
+    /// With `manifest.json` for `docker load`, which has no word for platforms: every set has one
+    /// image.
     Docker,
 }
 
@@ -85,13 +87,15 @@ fn members(
     let mut index = Vec::new();
     let mut docker = Vec::new();
     for named in images {
-        let documents = named.image.documents(store, Form::Gzip)?;
-        let parts = [&documents.manifest, &documents.config];
-        for blob in parts.into_iter().chain(&documents.layers) {
-            blobs.insert((blob.digest, blob.size));
+        let documents = named.set.documents(store, Form::Gzip)?;
+        blobs.insert((documents.top.digest, documents.top.size));
+        for image in &documents.images {
+            let parts = [&image.manifest, &image.config];
+            let all = parts.into_iter().chain(&image.layers);
+            blobs.extend(all.map(|blob| (blob.digest, blob.size)));
+            docker.push(docker_entry(image, named.names));
         }
-        index.extend(entries(&documents.manifest, named.names));
-        docker.push(docker_entry(&documents, named.names));
+        index.extend(entries(&documents.top, named.names));
     }
     let mut members = vec![(
         "oci-layout".to_owned(),
@@ -108,13 +112,13 @@ fn members(
     Ok(members)
 }
 
-/// A descriptor in the index for each name, or one without a name.
-fn entries(manifest: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
+/// A descriptor in the layout's index for each name, or one without a name.
+fn entries(top: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
     if names.is_empty() {
-        return vec![manifest.clone()];
+        return vec![top.clone()];
     }
     let named = |name: &Reference| {
-        let mut entry = descriptor(&manifest.media_type, manifest.digest, manifest.size);
+        let mut entry = descriptor(&top.media_type, top.digest, top.size);
         let tag = name.tag.clone().unwrap_or_default();
         entry.annotations.insert("io.containerd.image.name".to_owned(), name.canonical());
         entry.annotations.insert("org.opencontainers.image.ref.name".to_owned(), tag);
@@ -126,7 +130,7 @@ fn entries(manifest: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
 fn index_document(manifests: &[Descriptor]) -> serde_json::Value {
     json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "mediaType": media_type::INDEX,
         "manifests": manifests,
     })
 }

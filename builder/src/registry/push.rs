@@ -81,7 +81,6 @@ impl Client {
     ///
     /// # Errors
     /// No access, no registry, or bytes that cannot be had.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a build makes one platform's image"))]
     pub async fn push_index(
         &self,
         to: &Repository,

@@ -16,6 +16,7 @@ use rustix::mount::MountPropagationFlags;
 use super::sys::{self, Namespaces};
 use super::wire::Ids;
 use ids::Mapper;
+pub use ids::map_same;
 
 /// Where this process is now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! A [`Failure`] is made inside the sandbox and travels to the caller; how the step's program
 //! itself ended is an [`Exit`](super::Exit) and no error.
 
+use rbuild_solver::op::Platform;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,16 @@ pub enum SandboxError {
     /// It may not have what it asks for.
     #[error("the step needs `{}`, which is not allowed", .0.name())]
     NotAllowed(Entitlement),
+    /// Its program is for another machine, and nothing here runs those.
+    #[error("{failure}, and there is no emulator for {platform}: {why}")]
+    NoEmulator {
+        /// What was tried all the same.
+        failure: Failure,
+        /// What the step is for.
+        platform: Platform,
+        /// What is missing.
+        why: String,
+    },
     /// The caller cancelled the step.
     #[error("cancelled")]
     Cancelled,
@@ -63,6 +74,10 @@ impl SandboxError {
     pub fn help(&self) -> Option<&str> {
         match self {
             SandboxError::Step(failure) => failure.help(),
+            SandboxError::NoEmulator { .. } => Some(
+                "install QEMU's emulators (package qemu-user-static); before Linux 6.7 they have to \
+                 be registered on the host, too (package binfmt-support, or systemd-binfmt)",
+            ),
             SandboxError::NotAllowed(Entitlement::HostNetwork) => {
                 Some("if this build may use the host's network, say `--allow network.host`")
             }
@@ -182,7 +197,7 @@ impl Failure {
                 Some("correct WORKDIR: it has to be a directory, or a path where one can be made")
             }
             Failure::WrongMachine { .. } => {
-                Some("the base image is for another platform, or an emulator is missing")
+                Some("it was copied from something that is for another platform")
             }
             Failure::Exec { errno, .. } if *errno == Errno::ACCESS.raw_os_error() => {
                 Some("make it executable: COPY --chmod=755, or RUN chmod +x")

@@ -2,10 +2,12 @@
 
 use std::ffi::CString;
 use std::io::Read;
+use std::path::Path;
 
 use rustix::fs::{Access, FileType};
 use rustix::io::Errno;
 
+use super::elf::{Machine, this_machine};
 use super::error::Failure;
 use super::sys;
 use super::user::User;
@@ -79,14 +81,14 @@ impl Program {
     fn explain(&self, file: &str, errno: Errno) -> Failure {
         let program = self.name.clone();
         match errno {
-            Errno::NOENT if !std::path::Path::new(file).exists() => self.missing(None),
+            Errno::NOENT if !Path::new(file).exists() => self.missing(None),
             Errno::NOENT => match interpreter(file) {
                 Some(interpreter) => Failure::NoInterpreter { program, interpreter },
                 None => self.failed(errno),
             },
             Errno::NOEXEC => match machine(file) {
                 Some(machine) if machine != this_machine() => {
-                    Failure::WrongMachine { program, machine, host: this_machine() }
+                    Failure::WrongMachine { program, machine, host: this_machine().to_owned() }
                 }
                 _ => Failure::NotExecutable { program },
             },
@@ -127,7 +129,7 @@ fn is_terminal(stream: std::os::fd::BorrowedFd<'_>) -> bool {
 }
 
 /// Whether the file can be executed by this process. An error if it is there, but may not.
-fn executable(file: &str) -> Result<bool, Errno> {
+pub fn executable(file: &str) -> Result<bool, Errno> {
     match rustix::fs::stat(file) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
             rustix::fs::access(file, Access::EXEC_OK).map(|()| true)
@@ -147,6 +149,11 @@ fn interpreter(file: &str) -> Option<String> {
         return Some(word.escape_default().to_string());
     }
     elf_loader(&head)
+}
+
+/// Whether a program is loaded by another one.
+pub fn has_loader(file: &Path) -> bool {
+    file.to_str().and_then(head).is_some_and(|head| elf_loader(&head).is_some())
 }
 
 /// The path in the `PT_INTERP` segment of a 64-bit little-endian ELF file.
@@ -169,34 +176,14 @@ fn elf_loader(head: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(path).trim_end_matches('\0').to_owned())
 }
 
-/// The machine that an ELF file is for, in the words of image platforms.
+/// The machine that an ELF file is for, in the words of image platforms; for a script, the one that
+/// what runs it is for.
 fn machine(file: &str) -> Option<String> {
     let head = head(file)?;
-    let [low, high] = *head.strip_prefix(b"\x7fELF")?.get(14..16)? else { return None };
-    let little = head[5] == 1;
-    let number = if little { [low, high] } else { [high, low] };
-    Some(match (u16::from_le_bytes(number), little) {
-        (3, _) => "386".into(),
-        (21, true) => "ppc64le".into(),
-        (21, false) => "ppc64".into(),
-        (22, _) => "s390x".into(),
-        (40, _) => "arm".into(),
-        (62, _) => "amd64".into(),
-        (183, _) => "arm64".into(),
-        (243, _) => "riscv64".into(),
-        (258, _) => "loong64".into(),
-        (other, _) => format!("ELF machine {other}"),
-    })
-}
-
-fn this_machine() -> String {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-        other => other,
+    match head.starts_with(b"#!") {
+        true => Machine::name_of(&self::head(&interpreter(file)?)?),
+        false => Machine::name_of(&head),
     }
-    .into()
 }
 
 fn head(file: &str) -> Option<Vec<u8>> {

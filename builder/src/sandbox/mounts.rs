@@ -197,7 +197,7 @@ fn put_on(mount: impl AsFd, point: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// A new, detached file system.
-fn new_mount(
+pub fn new_mount(
     kind: &str,
     options: &[(&str, &str)],
     attributes: MountAttrFlags,

@@ -48,7 +48,7 @@ pub fn keep(report: &OwnedFd) -> ! {
         Ok((network, _holder)) => {
             let _ = wire::report(report, &Report::Network, &[network.as_fd()]);
             drop(network);
-            wait_forever()
+            sys::wait_forever()
         }
         Err(failure) => {
             let _ = wire::report(report, &Report::Failed(failure), &[]);
@@ -96,7 +96,7 @@ fn hold(report: &OwnedFd) -> ! {
             .doing(|| "tell the network's keeper")
     };
     match tell() {
-        Ok(()) => wait_forever(),
+        Ok(()) => sys::wait_forever(),
         Err(_) => sys::exit_now(1),
     }
 }
@@ -133,10 +133,4 @@ fn start_pasta(holder: &str) -> Result<(), Failure> {
         );
     }
     Err(fail(reason))
-}
-
-fn wait_forever() -> ! {
-    loop {
-        let _ = rustix::event::poll(&mut [], None);
-    }
 }

@@ -29,6 +29,7 @@ impl Parcel {
     pub fn pack(
         spec: &Spec,
         network: Option<OwnedFd>,
+        users: Option<OwnedFd>,
         groups: Vec<OwnedFd>,
         privilege: Privilege,
     ) -> Result<Parcel, SandboxError> {
@@ -39,6 +40,7 @@ impl Parcel {
             (_, Some(joined)) => wire::Network::Join { fd: keep(&mut fds, joined) },
             (_, None) => wire::Network::Host,
         };
+        let users = users.map(|users| keep(&mut fds, users));
         let root = pack_root(&spec.root, &mut fds)?;
         let mut mounts = Vec::new();
         for mount in &spec.mounts {
@@ -53,6 +55,7 @@ impl Parcel {
             user: spec.user.clone(),
             hostname: spec.hostname.clone(),
             network,
+            users,
             security: spec.security,
             resources: spec.resources.clone(),
             hosts: files::hosts(&spec.hostname, &spec.extra_hosts),

@@ -48,6 +48,7 @@ pub fn try_step(sandbox: &Sandbox, active: &Active) -> Result<(), Broken> {
         user: String::new(),
         hostname: "doctor".into(),
         network: Network::Default,
+        platform: crate::cli::host_platform(),
         security: Security::Confined,
         resources: Resources::default(),
         limits: Limits::default(),

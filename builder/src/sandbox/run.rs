@@ -114,7 +114,7 @@ impl Step {
             }
             (Report::Failed(failure), _) => self.failure = Some(failure),
             (Report::Exited(exited), _) => return Ok(Some(exited)),
-            (Report::Stub(_) | Report::Terminal | Report::Network, _) => {}
+            (Report::Stub(_) | Report::Terminal | Report::Network | Report::Emulator, _) => {}
         }
         Ok(None)
     }
@@ -182,7 +182,8 @@ pub fn ask(
     })
 }
 
-fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
+/// What is told on a report socket next.
+pub fn receive(report: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), SandboxError> {
     let (bytes, fds) = wire::receive(report.as_fd()).map_err(|errno| match errno {
         Errno::CONNRESET => SandboxError::ServerGone,
         errno => server("hear from the sandbox", errno),

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::error::Failure;
 use super::sys::{self, Forked, Instruction, Namespaces};
 use super::wire::{self, Ask, Exited, Report};
-use super::{network, seccomp, step};
+use super::{emulation, network, seccomp, step};
 
 /// A step that runs.
 struct Running {
@@ -155,13 +155,16 @@ fn fork(
     match (forked, ask) {
         (Forked::Child, Ask::Step(request)) => step::run(&request, fds, report, filter),
         (Forked::Child, Ask::Network) => network::keep(report),
+        (Forked::Child, Ask::Emulator { architecture, emulator }) => {
+            emulation::keep(&architecture, &emulator, report)
+        }
         (Forked::Parent(pidfd), _) => Ok(pidfd),
     }
 }
 
 fn namespaces(ask: &Ask) -> Namespaces {
     match ask {
-        Ask::Network => Namespaces::PROCESSES,
+        Ask::Network | Ask::Emulator { .. } => Namespaces::PROCESSES,
         Ask::Step(request) => match request.network {
             wire::Network::None => Namespaces::STEP.and(Namespaces::NETWORK),
             wire::Network::Host | wire::Network::Join { .. } => Namespaces::STEP,

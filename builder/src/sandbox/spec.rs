@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rbuild_solver::op::{Network, Resources, Security};
+use rbuild_solver::op::{Network, Platform, Resources, Security};
 
 /// One process to run.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Spec {
     pub hostname: String,
     /// Which network it sees.
     pub network: Network,
+    /// What its programs are made for.
+    pub platform: Platform,
     /// What it may do.
     pub security: Security,
     /// What it can use of the machine.

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::net::Shutdown;
 
+use super::emulation::Ways;
 use super::enter::Isolation;
 use super::error::{Failure, SandboxError};
 use super::group::Group;
@@ -45,6 +46,8 @@ pub struct Sandbox {
     server: Mutex<Option<Arc<Server>>>,
     allowed: Vec<Entitlement>,
     networks: Mutex<Networks>,
+    /// How programs for other machines run, by architecture.
+    ways: Ways,
     notices: Mutex<Vec<String>>,
     said: Mutex<HashSet<String>>,
 }
@@ -67,6 +70,7 @@ impl Sandbox {
             server: Mutex::new(None),
             allowed,
             networks: Mutex::new(Networks::Own(Vec::new())),
+            ways: Ways::default(),
             notices: Mutex::default(),
             said: Mutex::default(),
         }
@@ -87,15 +91,18 @@ impl Sandbox {
             return Err(SandboxError::NotAllowed(missing));
         }
         let server = self.server()?;
+        let tell = |text| self.notice(text);
+        let way = self.ways.find(&spec.platform, server.control.as_fd(), tell)?;
+        let users = way.users()?;
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
         let group = self.group(spec);
         let (group, doors) =
             group.map_or((None, Vec::new()), |(group, doors)| (Some(group), doors));
-        let parcel = Parcel::pack(spec, joined, doors, self.privilege)?;
+        let parcel = Parcel::pack(spec, joined, users, doors, self.privilege)?;
         let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);
-        let exited = result?;
+        let exited = result.map_err(|error| way.explain(error, &spec.platform))?;
         let exit = exited.signal.map_or(Exit::Code(exited.code), Exit::Signal);
         let limited = group.and_then(|group| group.memory_use());
         let memory = limited.unwrap_or_else(|| {

@@ -48,7 +48,7 @@ fn prepare(
     let user = user::resolve(root.as_fd(), &request.user)?;
     enter_directory(root.as_fd(), &request.cwd)?;
     let program = Program::new(&request.args, &request.env, &user)?;
-    drop_privileges(request, &user, filter)?;
+    drop_privileges(request, fds, &user, filter)?;
     Ok(program)
 }
 
@@ -81,6 +81,15 @@ fn join_network(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {
                 .doing(|| "join the build's network")
         }
     }
+}
+
+/// Enters the user namespace in which the step's emulator is registered. Late: what was mounted and
+/// joined before belongs to the one that it leaves, where it keeps no rights.
+fn join_users(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {
+    let Some(fd) = request.users else { return Ok(()) };
+    let kind = Some(LinkNameSpaceType::User);
+    rustix::thread::move_into_link_name_space(fd_at(fds, fd)?, kind)
+        .doing(|| "enter the emulator's user namespace")
 }
 
 /// The descriptor that a request names by its place.
@@ -148,11 +157,17 @@ fn enter_directory(root: BorrowedFd<'_>, cwd: &str) -> Result<(), Failure> {
 }
 
 /// The last steps to an ordinary process of the image's user.
-fn drop_privileges(request: &Request, user: &User, filter: &[Instruction]) -> Result<(), Failure> {
+fn drop_privileges(
+    request: &Request,
+    fds: &[OwnedFd],
+    user: &User,
+    filter: &[Instruction],
+) -> Result<(), Failure> {
     if !matches!(request.stdio, Stdio::Inherit { .. }) {
         exec::give_streams_to(user);
     }
     limits::set(&request.resources)?;
+    join_users(request, fds)?;
     let confined = request.security == Security::Confined;
     if confined {
         caps::limit_bounding_set().doing(|| "drop capabilities")?;

@@ -126,6 +126,13 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Lets this process be there and do nothing, until something ends it.
+pub fn wait_forever() -> ! {
+    loop {
+        let _ = rustix::event::poll(&mut [], None);
+    }
+}
+
 /// Sets and clears attributes of a mount; `deep` includes the mounts below it.
 pub fn mount_setattr(mount: impl AsFd, set: u64, deep: Depth) -> Result<(), Errno> {
     let attr = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };

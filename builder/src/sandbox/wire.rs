@@ -33,6 +33,13 @@ pub enum Ask {
     Step(Box<Request>),
     /// The build's own network.
     Network,
+    /// An emulator, registered for steps that need it.
+    Emulator {
+        /// The architecture whose programs it runs.
+        architecture: String,
+        /// Its file.
+        emulator: String,
+    },
 }
 
 /// One step, ready to be carried out. Descriptors are named by their place beside the message.
@@ -45,6 +52,8 @@ pub struct Request {
     pub user: String,
     pub hostname: String,
     pub network: Network,
+    /// The user namespace that the program runs in, if it is another than the step's.
+    pub users: Option<usize>,
     pub security: Security,
     pub resources: Resources,
     pub hosts: Vec<u8>,
@@ -120,6 +129,8 @@ pub enum Report {
     Terminal,
     /// From the network's keeper: the network.
     Network,
+    /// From the emulator's keeper: the user namespace that it is registered in.
+    Emulator,
     /// From the step or keeper, which ends then.
     Failed(Failure),
     /// From the server: nothing of the step is left.

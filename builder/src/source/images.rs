@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rbuild_cache::{Descriptor, Digest, Snapshot, Store};
+use rbuild_frontend::Platforms;
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::document::{Manifest, RawManifest};
 use rbuild_frontend::reference::{Reference, Repository};
@@ -22,7 +23,7 @@ use super::layout;
 use super::stored::StoredImage;
 use crate::cli::Session;
 use crate::exit::Exit;
-use crate::export::Documents;
+use crate::export::{Documents, SetDocuments};
 use crate::progress::Progress;
 use crate::registry::Client;
 use crate::registry::blob::Progress as Transfer;
@@ -125,11 +126,11 @@ impl Images {
         &self,
         requests: &[BaseRequest],
         policy: Policy,
-        progress: &Progress,
+        (platforms, progress): (Platforms, &Progress),
         cancel: &Cancel,
     ) -> Vec<Result<ResolvedBase, ImagesError>> {
         let one = |request| async move {
-            let phase = progress.phase(&title(request));
+            let phase = progress.phase(&title(request, platforms));
             let resolved = self.resolve(&request.reference, &request.platform, policy).await;
             if resolved.is_ok() {
                 phase.done();
@@ -241,23 +242,36 @@ impl Images {
         known.get(&image.manifest).map(|base| base.image.layers.clone()).unwrap_or_default()
     }
 
-    /// Sends an image and names it there; gives the digest of its manifest.
+    /// Sends an image, or an index with all its images, and names it there; gives the digest of
+    /// what has the name.
     pub fn push(
         &self,
         to: &Reference,
-        image: &Documents,
+        set: &SetDocuments,
         tell: Tell<'_>,
         cancel: &Cancel,
     ) -> Result<Digest, ImagesError> {
-        let bytes = self.store.blobs().read(&image.manifest.digest).map_err(ImageError::from)?;
-        let manifest =
-            RawManifest { descriptor: image.manifest.clone(), bytes: Bytes::from(bytes) };
-        let blobs = image.layers.iter().chain([&image.config]).map(|blob| self.blob(blob));
-        let upload = ImageUpload { manifest, blobs: blobs.collect() };
+        let uploads = set.images.iter().map(|image| self.upload(image));
+        let uploads = uploads.collect::<Result<Vec<ImageUpload>, _>>()?;
+        let top = self.document(&set.top)?;
         let tags: Vec<String> = to.tag.iter().cloned().collect();
         self.with_progress(tell, cancel, |progress| async move {
-            Ok(self.client.push(&to.repository, &tags, &upload, &progress).await?)
+            let (client, to) = (&self.client, &to.repository);
+            Ok(match uploads.as_slice() {
+                [only] if only.manifest == top => client.push(to, &tags, only, &progress).await?,
+                all => client.push_index(to, &tags, &top, all, &progress).await?,
+            })
         })
+    }
+
+    fn upload(&self, image: &Documents) -> Result<ImageUpload, ImagesError> {
+        let blobs = image.layers.iter().chain([&image.config]).map(|blob| self.blob(blob));
+        Ok(ImageUpload { manifest: self.document(&image.manifest)?, blobs: blobs.collect() })
+    }
+
+    fn document(&self, descriptor: &Descriptor) -> Result<RawManifest, ImagesError> {
+        let bytes = self.store.blobs().read(&descriptor.digest).map_err(ImageError::from)?;
+        Ok(RawManifest { descriptor: descriptor.clone(), bytes: Bytes::from(bytes) })
     }
 
     /// A blob is sent from the store; one that was never fetched is passed on from where it is.
@@ -334,10 +348,13 @@ async fn cancelled(cancel: &Cancel) {
     }
 }
 
-fn title(request: &BaseRequest) -> String {
+fn title(request: &BaseRequest, platforms: Platforms) -> String {
     let name = match request.reference.parse::<Reference>() {
         Ok(reference) => reference.canonical(),
         Err(_) => request.reference.clone(),
     };
-    format!("[internal] load metadata for {name}")
+    match platforms {
+        Platforms::One => format!("[internal] load metadata for {name}"),
+        Platforms::Several => format!("[{} internal] load metadata for {name}", request.platform),
+    }
 }

@@ -17,6 +17,9 @@ use serde_json::json;
 use crate::cli::host_platform;
 use crate::export::image::{descriptor, media_type};
 
+/// An index may name an index; nobody nests them deeper than this.
+const MAX_NESTING: usize = 4;
+
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -182,19 +185,44 @@ impl<'a> Files<'a> {
             let annotation = |key: &str| entry.annotations.get(key).cloned();
             let name = annotation("io.containerd.image.name")
                 .or_else(|| annotation("org.opencontainers.image.ref.name"));
-            let manifest = self.for_this_machine(entry)?;
-            names.extend(self.name(&manifest, name.as_slice())?);
+            let top = match self.is_whole(&entry, MAX_NESTING)? {
+                true => entry,
+                false => self.for_this_machine(entry)?,
+            };
+            names.extend(self.name(&top, name.as_slice())?);
         }
         Ok(names)
     }
 
-    /// Of several platforms, the one of this machine.
-    fn for_this_machine(&self, entry: Descriptor) -> Result<Descriptor, LoadError> {
-        let name = format!("blobs/sha256/{}", entry.digest.hex());
+    /// Whether the archive has everything that a descriptor names, indexes in so many indexes.
+    fn is_whole(&self, entry: &Descriptor, nesting: usize) -> Result<bool, LoadError> {
+        if nesting == 0 || !self.files.contains_key(&blob_name(entry)) {
+            return Ok(false);
+        }
+        match self.document(entry)? {
+            Document::Manifest(image) => {
+                let mut blobs = image.layers.iter().chain([&image.config]);
+                Ok(blobs.all(|blob| self.files.contains_key(&blob_name(blob))))
+            }
+            Document::Index(index) => {
+                let mut whole = true;
+                for entry in &index.manifests {
+                    whole &= self.is_whole(entry, nesting - 1)?;
+                }
+                Ok(whole)
+            }
+        }
+    }
+
+    fn document(&self, entry: &Descriptor) -> Result<Document, LoadError> {
+        let name = blob_name(entry);
         let bytes = self.bytes(&name)?.ok_or_else(|| LoadError::Missing(name.clone()))?;
-        let document = document::parse(&bytes)
-            .map_err(|reason| LoadError::Document { file: name.clone(), reason })?;
-        match document {
+        document::parse(&bytes).map_err(|reason| LoadError::Document { file: name, reason })
+    }
+
+    /// Of several platforms that are not all there, the one of this machine.
+    fn for_this_machine(&self, entry: Descriptor) -> Result<Descriptor, LoadError> {
+        match self.document(&entry)? {
             Document::Manifest(_) => Ok(entry),
             Document::Index(index) => match index.best(&host_platform()) {
                 Some(best) => self.for_this_machine(best.clone()),
@@ -215,6 +243,10 @@ impl<'a> Files<'a> {
         }
         Ok(given)
     }
+}
+
+fn blob_name(descriptor: &Descriptor) -> String {
+    format!("blobs/sha256/{}", descriptor.digest.hex())
 }
 
 /// The digest that a name of an OCI layout promises.

@@ -54,6 +54,7 @@ fn spec(worker: &BuildWorker<'_>, op: &ExecOp, root: Root, prepared: &Prepared) 
         user: op.user.clone(),
         hostname: op.hostname.clone(),
         network: op.network,
+        platform: op.platform.clone(),
         security: op.security,
         resources: op.resources.clone(),
         limits: worker.limits,

@@ -50,6 +50,18 @@ fn all_damage_is_found_and_dropped_and_the_rest_stays() {
 }
 
 #[test]
+fn an_index_without_one_of_its_images_is_damage() {
+    let (_dir, store) = store();
+    let images = [b"one", b"two"].map(|tar| fixture::image(&store, tar));
+    store.images().tag("localhost/both:1", &fixture::index(&store, &images)).unwrap();
+    assert_eq!(store.verify().unwrap().damage, []);
+    std::fs::remove_file(store.blobs().path(&images[1].digest)).unwrap();
+    let damage = store.verify().unwrap().damage;
+    assert!(damage.contains(&Damage::BlobGone(images[1].digest)), "{damage:?}");
+    assert!(damage.contains(&Damage::Image { name: "localhost/both:1".to_owned() }), "{damage:?}");
+}
+
+#[test]
 fn a_broken_index_is_found_and_put_aside_at_the_next_opening() {
     let (dir, store) = store();
     for key in 1..40 {

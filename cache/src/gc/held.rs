@@ -97,6 +97,20 @@ impl Held {
     }
 }
 
+/// A manifest alone, or an index with all that it names.
+pub(crate) fn manifests(top: Digest, blobs: &Blobs) -> Vec<Digest> {
+    let mut found = vec![top];
+    let mut seen = 0;
+    while let Some(digest) = found.get(seen) {
+        seen += 1;
+        let document = parse::<Document>(digest, blobs).unwrap_or_default();
+        let new = document.manifests.into_iter().map(|named| named.digest);
+        let new: Vec<Digest> = new.filter(|digest| !found.contains(digest)).collect();
+        found.extend(new);
+    }
+    found
+}
+
 fn parse<T: for<'de> Deserialize<'de>>(digest: &Digest, blobs: &Blobs) -> Option<T> {
     blobs.size(digest).filter(|size| *size <= LARGEST_DOCUMENT)?;
     serde_json::from_slice(&blobs.read(digest).ok()?).ok()

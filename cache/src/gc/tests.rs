@@ -52,6 +52,22 @@ fn pruning_leaves_what_images_hold() {
 }
 
 #[test]
+fn an_index_holds_all_its_images() {
+    let (_dir, store) = store();
+    let images = [b"one", b"two"].map(|tar| fixture::image(&store, tar));
+    store.images().tag("localhost/both:1", &fixture::index(&store, &images)).unwrap();
+    let layers = [b"one", b"two"]
+        .map(|tar| fixture::layer(&store, tar, Some(Digest::of(tar))).unwrap().to_string());
+    let pruned = store.prune(Prune::Unreferenced, &|| true).unwrap();
+    assert_eq!((pruned.layers, pruned.blobs), (0, 0));
+    let left = names(&store, "layers");
+    assert!(layers.iter().all(|layer| left.contains(layer)), "{left:?}");
+    store.images().untag("localhost/both:1").unwrap();
+    store.prune(Prune::Unreferenced, &|| true).unwrap();
+    assert_eq!((names(&store, "layers").len(), names(&store, "blobs/sha256").len()), (0, 0));
+}
+
+#[test]
 fn everything_is_everything() {
     let (_dir, store) = store();
     fill(&store);

@@ -23,6 +23,10 @@ use crate::fs::{self, FsError};
 /// What is made for a parent that no entry describes.
 const PARENT_MODE: u32 = 0o755;
 
+/// A file of so many bytes is not begun if the disk has no room for it; smaller ones are not worth
+/// the question.
+const LARGE: u64 = 64 << 20;
+
 /// Writes entries below one directory.
 #[derive(Debug)]
 pub(crate) struct DirWriter {
@@ -189,6 +193,7 @@ impl DirWriter {
         size: u64,
         data: &mut dyn Read,
     ) -> io::Result<()> {
+        room(dir, size)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
@@ -331,6 +336,21 @@ impl DirWriter {
             Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
         }
     }
+}
+
+/// Refuses a file that the disk has no room for before it fills the disk: what an archive says of a
+/// file is not what it holds.
+pub(super) fn room(disk: impl AsFd, size: u64) -> io::Result<()> {
+    if size < LARGE {
+        return Ok(());
+    }
+    let disk = rustix::fs::fstatvfs(disk)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if size <= free {
+        return Ok(());
+    }
+    let message = format!("it has {size} bytes, and the disk has room for {free}");
+    Err(io::Error::new(io::ErrorKind::StorageFull, message))
 }
 
 fn present(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Present> {

@@ -109,6 +109,14 @@ impl Entry {
         Entry::new("", Kind::OpaqueDir, 0o755)
     }
 
+    /// The same in a folder that is not of the layer: empty for the root.
+    pub(crate) fn move_below(&mut self, folder: &[u8]) {
+        self.path = join(folder, &self.path);
+        if let Kind::HardLink { target } = &mut self.kind {
+            *target = join(folder, target);
+        }
+    }
+
     /// A directory over a directory merges with it; anything else replaces.
     pub(crate) fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Dir | Kind::OpaqueDir)

@@ -57,19 +57,26 @@ impl Layers {
         Ok(TarBlob { diff_id, size })
     }
 
-    /// Writes all files of a snapshot as one archive, with the rules of [`Layers::tar`].
-    pub fn write_tree(
+    /// Writes all files of snapshots as one archive, with the rules of [`Layers::tar`]: each below
+    /// the folder of its name, or at the top if that is empty.
+    pub fn write_trees(
         &self,
-        snapshot: &Snapshot,
+        trees: &[(&str, &Snapshot)],
         clamp: Option<i64>,
         out: &mut dyn Write,
     ) -> Result<(), ReadError> {
-        let view = self.view(snapshot)?;
         let mut tar = TarWriter::new(out);
-        walk::walk(view.path(), self.inner.rights, &mut |mut entry, body| {
-            clamp_time(&mut entry, clamp);
-            add(&mut tar, &entry, body)
-        })?;
+        for (folder, snapshot) in trees {
+            let view = self.view(snapshot)?;
+            if !folder.is_empty() {
+                add(&mut tar, &Entry::new(*folder, Kind::Dir, 0o755), None)?;
+            }
+            walk::walk(view.path(), self.inner.rights, &mut |mut entry, body| {
+                clamp_time(&mut entry, clamp);
+                entry.move_below(folder.as_bytes());
+                add(&mut tar, &entry, body)
+            })?;
+        }
         tar.finish().map_err(|cause| {
             ReadError::Disk(FsError::new("write", std::path::Path::new("the archive"), cause))
         })?;

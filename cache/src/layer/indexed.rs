@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::TarWriter;
+use super::dir::room;
 use super::entry::{Entry, Kind, order};
 use super::pipe::{Pipe, Written};
 use super::source::Body;
@@ -59,6 +60,9 @@ impl IndexedWriter {
 
     /// Adds one checked entry.
     pub(crate) fn add(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
+        if let Kind::File { size } = entry.kind {
+            room(fs::open(&self.folder)?, size)?;
+        }
         for parent in self.tree.missing_parents(&entry.path) {
             self.add_one(&parent, &mut io::empty())?;
         }

@@ -324,9 +324,31 @@ fn second_names_are_not_mixed_up_between_layers() {
     };
     let layers = vec![pair("a", "b", "1"), pair("c", "d", "2")];
     let mut tar = Vec::new();
-    fresh.layers().write_tree(&Snapshot { layers }, Some(0), &mut tar).unwrap();
+    fresh.layers().write_trees(&[("", &Snapshot { layers })], Some(0), &mut tar).unwrap();
     let expected =
         ["0 a 644 0:0 0 `1`", "1 b 644 0:0 0 -> a", "0 c 644 0:0 0 `2`", "1 d 644 0:0 0 -> c"];
+    assert_eq!(tar_entries(&tar), expected);
+}
+
+#[test]
+fn several_trees_of_an_archive_have_a_folder_each() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Erofs);
+    let tree = |data: &str| {
+        let layer = fresh.layer(&[(file("a", 0o644, 1), data), (hard_link("b", "a"), "")]);
+        Snapshot { layers: vec![layer] }
+    };
+    let (one, two) = (tree("1"), tree("2"));
+    let mut tar = Vec::new();
+    fresh.layers().write_trees(&[("one", &one), ("two", &two)], Some(0), &mut tar).unwrap();
+    let expected = [
+        "5 one/ 755 0:0 0",
+        "0 one/a 644 0:0 0 `1`",
+        "1 one/b 644 0:0 0 -> one/a",
+        "5 two/ 755 0:0 0",
+        "0 two/a 644 0:0 0 `2`",
+        "1 two/b 644 0:0 0 -> two/a",
+    ];
     assert_eq!(tar_entries(&tar), expected);
 }
 

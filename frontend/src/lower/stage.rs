@@ -25,7 +25,7 @@ pub(super) struct Lowering<'a> {
     pub(super) bases: &'a Bases,
     pub(super) options: &'a Options,
     pub(super) reach: &'a Reach,
-    pub(super) graph: Graph,
+    pub(super) graph: &'a mut Graph,
     pub(super) done: BTreeMap<usize, StageState>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) warnings: Vec<Diagnostic>,
@@ -71,7 +71,7 @@ impl Lowering<'_> {
         let reach = self.reach;
         let Some(steps) = reach.stages.get(&index) else { return };
         let platform = self.stages.platform_of(index).clone();
-        let titles = Titles::new(self.stages, index, steps, &platform);
+        let titles = Titles::new(self.stages, index, steps, &platform, self.options.platforms);
         let state = StageState::default();
         let mut stage = StageLowering { lowering: self, index, platform, state, titles };
         stage.start();
@@ -129,8 +129,9 @@ impl StageLowering<'_, '_> {
                 let bases = self.lowering.bases;
                 let Some(base) = bases.get(&key) else { return };
                 let span = stage.span.clone();
-                let title = self.titles.next(&format!("FROM {}", base.reference));
-                let slot = self.titles.slot("FROM");
+                let shown = format!("FROM {}", base.reference);
+                let title = self.titles.next(&shown, &Scope::default());
+                let slot = self.titles.slot("FROM", &Scope::default());
                 let origin = Origin { title, span: Some(span), slot, always_run: false };
                 self.state.tip = self.lowering.image(base, &self.platform, origin);
                 self.state.config = base.config.child();
@@ -161,7 +162,7 @@ impl StageLowering<'_, '_> {
         });
         let origin = Origin {
             title: format!("[context {name}] FROM {name}"),
-            slot: self.titles.slot("FROM"),
+            slot: self.titles.slot("FROM", &Scope::default()),
             always_run: self.always_run(),
             ..Origin::default()
         };
@@ -224,11 +225,12 @@ impl StageLowering<'_, '_> {
 
     /// The title and place of a step. `shown` is the instruction as a person reads it.
     pub(super) fn origin(&mut self, step: &Step, kind: &'static str, shown: &str) -> Origin {
-        let title = self.titles.next(&super::title::of_step(step, shown));
+        let shown = super::title::of_step(step, shown);
+        let title = self.titles.next(&shown, &self.state.scope);
         Origin {
             title,
             span: Some(step.span()),
-            slot: self.titles.slot(kind),
+            slot: self.titles.slot(kind, &self.state.scope),
             always_run: self.always_run(),
         }
     }

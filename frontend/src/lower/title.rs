@@ -1,5 +1,5 @@
-//! How a person knows a vertex: `[build 2/5] RUN make`, and the slot that stays the same from build
-//! to build.
+//! How a person knows a vertex: `[build 2/5] RUN make`, `[linux/amd64 build 2/5] RUN make` in a
+//! build for several platforms, and the slot that stays the same from build to build.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,21 @@ use rbuild_solver::op::Platform;
 
 use crate::address::masked;
 use crate::ast::Kind;
+use crate::expand::Variables as _;
+use crate::options::Platforms;
+use crate::scope::Scope;
 use crate::stage::lookup::CopyFrom;
 use crate::stage::reach::{Step, StepSource};
 use crate::stage::{Stage, StageBase, StageGraph};
 
 /// Numbers the vertices of one stage.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Titles {
     /// Empty if the file has but one stage.
     stage: String,
     slot_stage: String,
-    platform: String,
+    platform: Platform,
+    platforms: Platforms,
     total: usize,
     at: usize,
     kinds: BTreeMap<&'static str, usize>,
@@ -30,6 +34,7 @@ impl Titles {
         index: usize,
         steps: &[Step],
         platform: &Platform,
+        platforms: Platforms,
     ) -> Titles {
         let name = stages.display_name(index);
         let from = usize::from(matches!(stages.stages[index].base, StageBase::Image(_)));
@@ -37,25 +42,56 @@ impl Titles {
         Titles {
             stage: if is_only_source(stages) { String::new() } else { name.clone() },
             slot_stage: name,
-            platform: platform.to_string(),
+            platform: platform.clone(),
+            platforms,
             total,
-            ..Titles::default()
+            at: 0,
+            kinds: BTreeMap::new(),
         }
     }
 
-    /// The title of the next vertex.
-    pub(super) fn next(&mut self, shown: &str) -> String {
+    /// The title of the next vertex, which sees these variables.
+    pub(super) fn next(&mut self, shown: &str, scope: &Scope) -> String {
         self.at += 1;
+        let platform = match self.platforms {
+            Platforms::One => String::new(),
+            Platforms::Several => format!("{}{}", self.platform, self.target(scope)),
+        };
         let width = self.total.to_string().len();
-        let space = if self.stage.is_empty() { "" } else { " " };
-        format!("[{}{space}{:>width$}/{}] {shown}", self.stage, self.at, self.total)
+        let number = format!("{:>width$}/{}", self.at, self.total);
+        let words = [platform.as_str(), self.stage.as_str(), number.as_str()];
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        format!("[{}] {shown}", words.join(" "))
     }
 
-    /// The slot of the next vertex of its kind.
-    pub(super) fn slot(&mut self, kind: &'static str) -> String {
+    /// `->arm64` for a step that makes something for another platform than it runs on: it knows that
+    /// platform because it declares the argument.
+    fn target(&self, scope: &Scope) -> String {
+        let told = |name: &str| scope.get(name).filter(|value| !value.is_empty());
+        let base = &self.platform;
+        let target = told("TARGETPLATFORM").and_then(Platform::parse).or_else(|| {
+            let architecture = told("TARGETARCH")?;
+            let os = told("TARGETOS").unwrap_or(&base.os);
+            let variant = told("TARGETVARIANT").map(|it| format!("/{it}")).unwrap_or_default();
+            Platform::parse(&format!("{os}/{architecture}{variant}"))
+        });
+        match target {
+            None => String::new(),
+            Some(target) if target == *base => String::new(),
+            Some(target) if target.os == base.os => {
+                let shown = target.to_string();
+                format!("->{}", shown.split_once('/').map_or("", |(_, rest)| rest))
+            }
+            Some(target) => format!("->{target}"),
+        }
+    }
+
+    /// The slot of the next vertex of its kind, which sees these variables.
+    pub(super) fn slot(&mut self, kind: &'static str, scope: &Scope) -> String {
+        let target = self.target(scope);
         let ordinal = self.kinds.entry(kind).or_default();
         *ordinal += 1;
-        format!("{} {kind} {ordinal} {}", self.slot_stage, self.platform)
+        format!("{} {kind} {ordinal} {}{target}", self.slot_stage, self.platform)
     }
 }
 

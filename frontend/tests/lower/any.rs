@@ -54,8 +54,8 @@ proptest! {
                 let layers = built.config().history.iter().filter(|entry| {
                     !entry.empty_layer && entry.comment == "buildkit.dockerfile.v0"
                 });
-                let graph = &built.lowered.graph;
-                let needed = graph.needed(built.lowered.target.as_slice());
+                let graph = &built.graph;
+                let needed = graph.needed(built.lowered().target.as_slice());
                 // Every layer in the history is a vertex that the target needs.
                 prop_assert!(layers.count() <= needed.len());
                 prop_assert!(needed.len() <= graph.len());

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use rbuild_cache::tree::Selector;
 use rbuild_frontend::config::DEFAULT_PATH;
 use rbuild_frontend::diagnostic::{Color, render};
+use rbuild_frontend::lower::Lowered;
 use rbuild_frontend::source::Source;
 use rbuild_solver::graph::{Edge, Vertex};
 use rbuild_solver::op::mount::{self, Mount, MountKind};
@@ -18,21 +19,23 @@ pub fn dump(built: &Built, source: &Source) -> String {
         let (line, _) = source.position(request.span.start);
         writeln!(out, "base {} for {}, line {line}", request.reference, request.platform).unwrap();
     }
-    for id in built.lowered.graph.in_order() {
-        vertex(&mut out, id.index(), built.lowered.graph.vertex(id), source);
+    for id in built.graph.in_order() {
+        vertex(&mut out, id.index(), built.graph.vertex(id), source);
     }
-    let target = built.lowered.target.map_or("none".to_owned(), |id| id.index().to_string());
-    writeln!(out, "\ntarget {target} for {}\n", built.lowered.platform).unwrap();
-    config(&mut out, built);
-    if !built.lowered.warnings.is_empty() {
-        write!(out, "\n{}", render(&built.lowered.warnings, source, Color::Never)).unwrap();
+    for lowered in &built.platforms {
+        let target = lowered.target.map_or("none".to_owned(), |id| id.index().to_string());
+        writeln!(out, "\ntarget {target} for {}\n", lowered.platform).unwrap();
+        config(&mut out, lowered);
+        if !lowered.warnings.is_empty() {
+            write!(out, "\n{}", render(&lowered.warnings, source, Color::Never)).unwrap();
+        }
     }
     out
 }
 
 /// One line for each field that is set, and for each entry of the history.
-fn config(out: &mut String, built: &Built) {
-    let json: serde_json::Value = serde_json::from_slice(&built.lowered.config.to_json()).unwrap();
+fn config(out: &mut String, lowered: &Lowered) {
+    let json: serde_json::Value = serde_json::from_slice(&lowered.config.to_json()).unwrap();
     for (name, value) in json["config"].as_object().unwrap() {
         writeln!(out, "{name} {value}").unwrap();
     }
@@ -41,7 +44,7 @@ fn config(out: &mut String, built: &Built) {
             writeln!(out, "{name} {value}").unwrap();
         }
     }
-    for entry in &built.lowered.config.history {
+    for entry in &lowered.config.history {
         let layer = if entry.empty_layer { '-' } else { '+' };
         writeln!(out, "{layer} {:?}", entry.created_by).unwrap();
     }

@@ -5,25 +5,29 @@ use std::fs;
 use std::path::Path;
 
 use rbuild_cache::Digest;
-use rbuild_frontend::Options;
 use rbuild_frontend::config::{History, ImageConfig};
 use rbuild_frontend::diagnostic::Diagnostic;
 use rbuild_frontend::lower::{Lowered, lower};
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, ResolvedBase, StageGraph, stages};
-use rbuild_solver::graph::Vertex;
+use rbuild_frontend::{Options, Platforms};
+use rbuild_solver::graph::{Graph, Vertex};
 use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Network, Op, Platform, Resources, Unpack};
 
 /// A Dockerfile with flags.
 pub struct Build {
     pub source: Source,
     pub options: Options,
+    /// What is built for besides the platform of the options.
+    pub further: Vec<Platform>,
 }
 
 /// What came of it.
 pub struct Built {
-    pub lowered: Lowered,
+    pub graph: Graph,
+    /// What each platform needs of the graph.
+    pub platforms: Vec<Lowered>,
     /// What had to be looked up, in the order in which it was asked for.
     pub requests: Vec<BaseRequest>,
 }
@@ -37,6 +41,7 @@ impl Build {
             also: Vec::new(),
             contexts: BTreeMap::new(),
             platform: amd64.clone(),
+            platforms: Platforms::One,
             build_platform: amd64,
             labels: BTreeMap::new(),
             network: Network::Default,
@@ -46,7 +51,8 @@ impl Build {
             hostname: "buildkitsandbox".to_owned(),
             epoch: None,
         };
-        Build { source: Source::new("Dockerfile", dockerfile.into()), options }
+        let source = Source::new("Dockerfile", dockerfile.into());
+        Build { source, options, further: Vec::new() }
     }
 
     /// `--build-arg A=1` and so on.
@@ -58,7 +64,11 @@ impl Build {
             "--label" => self.options.labels.extend(pair),
             "--proxy" => self.options.proxies.extend(pair),
             "--target" => self.options.target = Some(value.to_owned()),
-            "--platform" => self.options.platform = Platform::parse(value).unwrap(),
+            "--platform" => {
+                let mut platforms = value.split(',').map(|one| Platform::parse(one).unwrap());
+                self.options.platform = platforms.next().unwrap();
+                self.further = platforms.collect();
+            }
             "--no-cache" => self.options.no_cache = true,
             "--network" if value == "none" => self.options.network = Network::None,
             _ => panic!("unknown flag {flag}"),
@@ -71,31 +81,50 @@ impl Build {
         if parsed.has_errors() {
             return Err(parsed.diagnostics);
         }
-        let graph = stages(&parsed.ast, &self.source, &self.options)?;
+        let mut built = Built { graph: Graph::new(), platforms: Vec::new(), requests: Vec::new() };
+        let mut options = self.options.clone();
+        if !self.further.is_empty() {
+            options.platforms = Platforms::Several;
+        }
+        for platform in [&self.options.platform].into_iter().chain(&self.further) {
+            options.platform = platform.clone();
+            let stages = stages(&parsed.ast, &self.source, &options)?;
+            built.add(&stages, &options)?;
+        }
+        Ok(built)
+    }
+}
+
+impl Built {
+    fn add(&mut self, stages: &StageGraph, options: &Options) -> Result<(), Vec<Diagnostic>> {
         let mut bases = Bases::new();
-        let mut requests = Vec::new();
         loop {
-            let missing = graph.bases(&bases)?;
+            let missing = stages.bases(&bases)?;
             if missing.is_empty() {
                 break;
             }
             for request in missing {
                 let key = (request.reference.clone(), request.platform.clone());
                 bases.insert(key, fake(&request));
-                requests.push(request);
+                self.requests.push(request);
             }
         }
-        Ok(Built { lowered: lower(&graph, &bases, &self.options)?, requests })
+        self.platforms.push(lower(&mut self.graph, stages, &bases, options)?);
+        Ok(())
     }
-}
 
-impl Built {
+    /// Of a build for one platform.
+    pub fn lowered(&self) -> &Lowered {
+        assert_eq!(self.platforms.len(), 1);
+        &self.platforms[0]
+    }
+
     pub fn config(&self) -> &ImageConfig {
-        &self.lowered.config
+        &self.lowered().config
     }
 
     pub fn vertices(&self) -> impl Iterator<Item = &Vertex> {
-        self.lowered.graph.in_order().map(|id| self.lowered.graph.vertex(id))
+        self.graph.in_order().map(|id| self.graph.vertex(id))
     }
 
     /// The processes in the order of the graph.

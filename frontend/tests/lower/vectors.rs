@@ -52,7 +52,7 @@ fn g19_scratch_has_a_shell_by_name_and_a_path() {
     let built = built("FROM scratch\nENTRYPOINT foo bar\n");
     assert_eq!(built.config().config.entrypoint, ["/bin/sh", "-c", "foo bar"]);
     assert!(built.config().config.env[0].starts_with("PATH=/usr/local/sbin:"));
-    assert!(built.lowered.target.is_none());
+    assert!(built.lowered().target.is_none());
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn further_targets_are_built_and_add_nothing() {
     let mut build = Build::of(text);
     build.options.also = vec!["test".to_owned(), "LINT".to_owned(), "test".to_owned()];
     let built = run(build);
-    assert_eq!(built.lowered.also.len(), 2);
+    assert_eq!(built.lowered().also.len(), 2);
     assert_eq!(built.execs().len(), 3);
     assert_eq!(built.requests.len(), 1);
     assert_eq!(built.history(), ["RUN /bin/sh -c x # buildkit"]);
@@ -452,7 +452,8 @@ fn an_image_that_nobody_looked_up_is_an_error_and_no_panic() {
     let build = Build::of("FROM busybox\nRUN x\n");
     let parsed = parse(&build.source);
     let graph = stages(&parsed.ast, &build.source, &build.options).unwrap();
-    let found = lower(&graph, &Bases::new(), &build.options).unwrap_err();
+    let mut into = rbuild_solver::graph::Graph::new();
+    let found = lower(&mut into, &graph, &Bases::new(), &build.options).unwrap_err();
     assert_eq!(found[0].code, "unresolved-base");
 }
 

@@ -19,6 +19,7 @@ mod lint;
 mod machine;
 mod mounts;
 mod outputs;
+mod platforms;
 mod registry;
 mod remotes;
 mod run;

@@ -44,7 +44,11 @@ impl Steps {
 
 fn is_step(title: &str) -> bool {
     let Some((place, instruction)) = title.split_once("] ") else { return false };
-    place.starts_with('[') && place.contains('/') && !instruction.starts_with("FROM ")
+    let is_internal = place.ends_with("internal");
+    place.starts_with('[')
+        && place.contains('/')
+        && !is_internal
+        && !instruction.starts_with("FROM ")
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::process::Command;
 use crate::Run;
 
 /// Programs without which no test can run.
-const TOOLS: [&str; 17] = [
+const TOOLS: [&str; 18] = [
     "docker-registry",
     "skopeo",
     "umoci",
+    "qemu-aarch64-static",
     "podman",
     "crun",
     "busybox",

@@ -6,6 +6,7 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid};
 
+use super::super::error::{Doing, Failure};
 use super::super::sys::{self, Forked, Namespaces};
 use super::super::wire::{self, Ids};
 use super::{EnterError, diagnose};
@@ -126,6 +127,12 @@ fn map_ranges(pid: i32, uid: u32, gid: u32) -> Result<(), String> {
 
 /// Root without mounting rights, in an ordinary container, may map whatever it has itself.
 fn map_as_root(pid: i32) -> Result<(), String> {
+    map_same(&pid.to_string()).map_err(|failure| failure.to_string())
+}
+
+/// Maps every id that this process has to itself, in the namespace of process `pid`, which is one
+/// below.
+pub fn map_same(pid: &str) -> Result<(), Failure> {
     for map in ["uid_map", "gid_map"] {
         let own = std::fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default();
         let lines = own.lines().filter_map(|line| {
@@ -134,8 +141,10 @@ fn map_as_root(pid: i32) -> Result<(), String> {
             Some(format!("{first} {first} {count}\n"))
         });
         let path = format!("/proc/{pid}/{map}");
-        std::fs::write(&path, lines.collect::<String>())
-            .map_err(|error| format!("cannot write `{path}`: {error}"))?;
+        let written = std::fs::write(&path, lines.collect::<String>());
+        written
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            .doing(|| format!("write `{path}`"))?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ fn request(lab: &Lab) -> Request {
         cwd: "/".into(),
         user: String::new(),
         hostname: String::new(),
+        users: None,
         network: Network::Host,
         security: rbuild_solver::op::Security::Confined,
         resources: rbuild_solver::op::Resources::default(),

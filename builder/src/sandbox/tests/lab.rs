@@ -181,6 +181,7 @@ impl Lab {
             cwd: "/".into(),
             user: String::new(),
             hostname: "buildkitsandbox".into(),
+            platform: crate::cli::host_platform(),
             network: Network::None,
             security: Security::Confined,
             resources: Resources::default(),

@@ -107,7 +107,7 @@ fn devices_and_pipes_are_left_out() {
 fn a_bomb_ends_before_the_disk_is_full() {
     let lab = Lab::new();
     // Each claims a size that it does not have; the claim is enough.
-    for size in [(1 << 20) + 1, 1 << 40, u64::MAX >> 1] {
+    for size in [(1 << 20) + 1, 1 << 40, 1 << 60] {
         let mut header = tar::Header::new_gnu();
         header.set_path("bomb").unwrap();
         header.set_size(size);

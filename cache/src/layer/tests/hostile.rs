@@ -167,6 +167,31 @@ fn marks_of_overlayfs_and_aufs_do_not_come_in() {
     }
 }
 
+#[test]
+fn a_file_that_no_disk_holds_is_not_begun() {
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let mut header = tar::Header::new_gnu();
+        header.set_path("bomb").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(0);
+        // 255 * 2^48 bytes, all of them a hole.
+        header.as_gnu_mut().unwrap().realsize = [0x80, 0, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0];
+        header.set_cksum();
+        let archive = [header.as_bytes().as_slice(), &[0; 1024]].concat();
+        let error = fresh.layers().import(&mut archive.as_slice(), &Digest::of(&archive));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the disk has room for"), "{error}");
+        let mut writer = fresh.layers().begin().unwrap();
+        let entry = Entry::new("bomb", Kind::File { size: 1 << 60 }, 0o644);
+        let error = writer.add(&entry, Some(&mut std::io::repeat(0))).unwrap_err().to_string();
+        assert!(error.contains("the disk has room for"), "{error}");
+    }
+}
+
 /// Names that lead to a place outside, in whatever way, mixed with harmless ones.
 fn names(outside: &str) -> impl Strategy<Value = String> {
     let climbing = format!("../../../../../../../../..{outside}");
