@@ -7,7 +7,7 @@
 //!   and does not get those of the source if it is new; directories below get them.
 //! - A file never takes the place of a directory, nor the other way round; in archives they do.
 //! - Directories that have to be made are 0755 and root's, or what `--chmod` (octal) and `--chown`
-//!   say.
+//!   say. Where the destination is a directory, such a mode lets nobody but the owner write.
 //!
 //! A file that an image cannot hold is an error here and passes in Docker. Of what Docker does and the
 //! author hardly meant, the user is warned: an owner that the image does not know, several files
@@ -35,7 +35,7 @@ use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 use self::mode::BadMode;
 use self::plan::Plan;
 use self::rules::{Destination, Rules};
-use self::target::{Made, Target, There, absolute, join};
+use self::target::{Made, NewDir, Target, There, absolute, join};
 use super::owner::OwnerError;
 
 /// One `COPY` or `ADD` with everything that it needs.
@@ -225,7 +225,8 @@ impl<'a> Run<'a, '_> {
         if !into {
             self.count_single(&at);
         }
-        self.parents(&at)?;
+        let new = self.rules.new_dir();
+        self.parents(&at, if into { new.masked() } else { new })?;
         Ok(at)
     }
 
@@ -246,8 +247,8 @@ impl<'a> Run<'a, '_> {
         let top = &source.one.top.node;
         let dest = self.target.resolve(b"", &self.dest.path)?;
         if !dest.is_empty() {
-            self.parents(&dest)?;
-            let new = self.rules.new_dir();
+            let new = self.rules.new_dir().masked();
+            self.parents(&dest, new)?;
             if let Some(mut entry) = self.target.directory(&dest, new)? {
                 entry.mtime = (top.mtime.seconds, top.mtime.nanos);
                 self.plan.plain(entry);
@@ -348,8 +349,8 @@ impl<'a> Run<'a, '_> {
         Ok(())
     }
 
-    fn parents(&mut self, path: &[u8]) -> Result<(), CopyError> {
-        for entry in self.target.parents(path, self.rules.new_dir())? {
+    fn parents(&mut self, path: &[u8], new: NewDir) -> Result<(), CopyError> {
+        for entry in self.target.parents(path, new)? {
             self.plan.plain(entry);
         }
         Ok(())

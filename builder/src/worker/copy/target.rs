@@ -182,6 +182,11 @@ impl There {
 }
 
 impl NewDir {
+    /// The same under the usual umask, 022: so BuildKit makes a destination that is a directory.
+    pub fn masked(self) -> NewDir {
+        NewDir { mode: self.mode & !0o022, ..self }
+    }
+
     /// The entry of such a directory.
     pub fn entry(&self, path: &[u8]) -> Entry {
         let mut entry = Entry::new(path, Kind::Dir, self.mode);
