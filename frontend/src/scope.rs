@@ -54,7 +54,7 @@ fn help(problem: &Problem) -> Option<String> {
         Problem::OpenDoubleQuote => "add the second quote, or write `\\\"` for a quote that stays",
         Problem::BadSubstitution => "write `\\$` for a dollar sign that is no variable",
         Problem::MissingBrace => {
-            "add the `}`; a value with blanks needs quotes around it, or the word ends at the blank"
+            "add the `}`; around blanks it needs quotes: `\"${A:-some text}\"`"
         }
         Problem::UnsupportedModifier(_) => {
             "known are `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//`"

@@ -23,7 +23,7 @@ pub(super) struct UnknownLines {
 /// Why a line begins with no instruction.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Cause {
-    /// An instruction is misspelt, or called as a shell calls it.
+    /// An instruction is misspelt.
     Typing,
     /// The line was probably meant to belong to an instruction above.
     #[default]
@@ -35,10 +35,8 @@ impl Parser<'_> {
     pub fn unknown_instruction(&mut self, statement: &Statement) {
         let word = &statement.word;
         let near = suggestion(word.as_str());
-        let lasting = lasting(word);
-        let explained = near.is_some() || lasting.is_some();
         let follows = self.unknown.first.is_some() && self.unknown.cause == Cause::Continuation;
-        if !explained && follows {
+        if near.is_none() && follows {
             self.unknown.last = word.span();
             return;
         }
@@ -51,11 +49,10 @@ impl Parser<'_> {
         }
         let mut error = unknown(word);
         if near.is_none() {
-            let help = error.help.or(lasting.or_else(|| foreign(word)).map(str::to_owned));
-            let help = help.or_else(|| merged(word)).or_else(|| self.forgotten(word));
-            error.help = help.or_else(|| program(word));
+            let help = error.help.or_else(|| foreign(word).map(str::to_owned));
+            error.help = help.or_else(|| self.forgotten(word)).or_else(|| program(word));
         }
-        let cause = if explained { Cause::Typing } else { Cause::Continuation };
+        let cause = if near.is_some() { Cause::Typing } else { Cause::Continuation };
         self.unknown = UnknownLines { first: Some(error), cause, last: word.span() };
     }
 
@@ -104,25 +101,11 @@ fn foreign(word: &Text) -> Option<&'static str> {
         "<<<<<<<" | "=======" | ">>>>>>>" | "|||||||" => {
             Some("a merge left this mark: choose one of the two versions")
         }
+        "cd" => Some("for what follows, write `WORKDIR`; for one step, `RUN cd ... && ...`"),
+        "export" => Some("for what follows, write `ENV NAME=VALUE`"),
         "version:" | "services:" => {
             Some("this looks like a Compose file: name the Dockerfile with `-f PATH`")
         }
-        _ => None,
-    }
-}
-
-/// Advice for an instruction without a blank behind it.
-fn merged(word: &Text) -> Option<String> {
-    let mut names = Keyword::ALL.iter().map(|keyword| keyword.name());
-    let (name, rest) = names.find_map(|name| Some((name, word.as_str().strip_prefix(name)?)))?;
-    Some(format!("put a blank behind `{name}`: `{name} {}`", shortened(rest)))
-}
-
-/// Advice for a command of the shell that an instruction of another name stands for.
-fn lasting(word: &Text) -> Option<&'static str> {
-    match word.as_str() {
-        "cd" => Some("for a folder that lasts, write `WORKDIR PATH`"),
-        "export" => Some("for a variable that lasts, write `ENV NAME=VALUE`"),
         _ => None,
     }
 }
@@ -140,8 +123,14 @@ pub(super) fn unknown(word: &Text) -> Diagnostic {
     let message = format!("unknown instruction `{}`", shortened(word.as_str()));
     let error = Diagnostic::error("unknown-instruction", word.span(), message);
     if let Some(odd) = word.as_str().chars().find(|ch| ch.is_whitespace()) {
-        let help = format!("replace the character {odd:?} by an ordinary blank");
-        return error.with_help(help.replace('\'', "`"));
+        let help = match odd {
+            '\u{a0}' => "write an ordinary blank in place of the no-break space".to_owned(),
+            odd => format!("write an ordinary blank in place of U+{:04X}", u32::from(odd)),
+        };
+        return error.with_help(help);
+    }
+    if let Some(keyword) = glued(word.as_str()) {
+        return error.with_help(format!("write a blank behind `{}`", keyword.name()));
     }
     match suggestion(word.as_str()) {
         Some(keyword) => error.with_help(format!("did you mean `{}`?", keyword.name())),
@@ -149,9 +138,18 @@ pub(super) fn unknown(word: &Text) -> Diagnostic {
     }
 }
 
-/// The instruction that a word is near to, unless it is a command of the shell.
+/// An instruction with its first argument right behind it.
+fn glued(word: &str) -> Option<Keyword> {
+    let begins = |keyword: &&Keyword| {
+        let rest = word.strip_prefix(keyword.name()).unwrap_or_default();
+        rest.starts_with(|ch: char| !ch.is_ascii_uppercase())
+    };
+    Keyword::ALL.iter().find(begins).copied()
+}
+
 fn suggestion(word: &str) -> Option<Keyword> {
-    if matches!(word, "cd" | "export") {
+    // Of a shell, and close to instructions that mean something else.
+    if matches!(word, "cd" | "export" | "rm" | "cmp" | "sum") {
         return None;
     }
     let names = Keyword::ALL.iter().map(|keyword| keyword.name());
