@@ -57,11 +57,11 @@ impl Worker for Warm {
         Err(())
     }
 
-    fn look_up(&self, _: &Vertex, _: &Key) -> Option<()> {
+    fn look_up(&self, _: VertexId, _: &Vertex, _: &Key) -> Option<()> {
         Some(())
     }
 
-    fn candidates(&self, _: &OpDigest) -> Vec<Candidate<()>> {
+    fn candidates(&self, _: VertexId, _: &OpDigest) -> Vec<Candidate<()>> {
         Vec::new()
     }
 

@@ -26,6 +26,7 @@ use crate::source::image::Policy;
 use crate::source::images::Images;
 use crate::source::remote::Remotes;
 use crate::worker::logs::Logs;
+use crate::worker::sight::looked_at;
 use crate::worker::{BuildWorker, Known};
 
 pub use error::BuildError;
@@ -165,6 +166,8 @@ fn run(
         limits: options.limits,
         memory: &memory,
         epoch: options.frontend.epoch,
+        looked_at: looked_at(&work.graph, &targets, output::kind(&options.outputs)),
+        cancel: &session.cancel,
         known: Known::default(),
     };
     let limits =

@@ -13,11 +13,13 @@ pub use check::{Check, Status, Weight};
 use std::path::PathBuf;
 
 use rbuild_cache::{Form, Store};
+use rbuild_solver::op::Platform;
 
+use crate::cli::host_platform;
 use crate::sandbox::{self, EnterError, Isolation, Part, Sandbox, probe};
 
 /// All that is looked at, in the order of the lines. What one thing depends on comes before it.
-const NAMES: [(&str, Weight); 10] = [
+const NAMES: [(&str, Weight); 11] = [
     ("user namespaces", Weight::Needed),
     ("user ids", Weight::Useful),
     ("store", Weight::Needed),
@@ -27,8 +29,12 @@ const NAMES: [(&str, Weight); 10] = [
     ("seccomp", Weight::Useful),
     ("steps", Weight::Needed),
     ("network", Weight::Useful),
+    ("emulation", Weight::Useful),
     ("limits", Weight::Useful),
 ];
+
+/// The architectures that images are mostly made for.
+const ARCHITECTURES: [&str; 6] = ["amd64", "arm64", "arm", "riscv64", "ppc64le", "s390x"];
 
 /// What was found.
 #[derive(Debug)]
@@ -140,7 +146,7 @@ fn steps(diagnosis: &mut Diagnosis, isolation: &Isolation, store: &Store) {
     };
     store::attributes(diagnosis, isolation, &active);
     let sandbox = Sandbox::new(isolation, Vec::new());
-    let tried = probe::try_step(&sandbox, &active);
+    let tried = probe::try_step(&sandbox, &active, &host_platform());
     // The network comes first: what it lacks is known even of a step that fails afterwards.
     match sandbox.notices().as_slice() {
         [] if tried.is_err() => {}
@@ -152,7 +158,10 @@ fn steps(diagnosis: &mut Diagnosis, isolation: &Isolation, store: &Store) {
         }
     }
     match tried {
-        Ok(()) => prepared(diagnosis),
+        Ok(()) => {
+            prepared(diagnosis);
+            emulation(diagnosis, &sandbox, store);
+        }
         Err(broken) => {
             let name = match broken.part {
                 Part::Overlay => "overlay",
@@ -173,6 +182,41 @@ fn prepared(diagnosis: &mut Diagnosis) {
         false => diagnosis.add("seccomp", Status::Missing, "no filter for this architecture"),
     };
     diagnosis.add("steps", Status::Ok, "prepared one, up to its program");
+}
+
+/// Prepares a step for each architecture that this machine is not of.
+fn emulation(diagnosis: &mut Diagnosis, sandbox: &Sandbox, store: &Store) {
+    let host = host_platform();
+    let (mut run, mut lacking, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    for architecture in ARCHITECTURES.into_iter().filter(|one| *one != host.architecture) {
+        let platform = Platform { architecture: architecture.into(), ..host.clone() };
+        // An upper directory serves one step only.
+        match store.layers().activate(&Default::default()) {
+            Ok(active) => {
+                let failure = probe::try_step(sandbox, &active, &platform).err();
+                reasons.extend(failure.map(|broken| broken.error.to_string()));
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+        reasons.extend(sandbox.notices());
+        match reasons.len() > lacking.len() {
+            true => lacking.push(architecture),
+            false => run.push(architecture),
+        }
+        reasons.truncate(lacking.len());
+    }
+    match reasons.first() {
+        None => {
+            let text = format!("programs for {} run", run.join(", "));
+            diagnosis.add("emulation", Status::Ok, text);
+        }
+        Some(reason) => {
+            let text = format!("no programs for {} run: {reason}", lacking.join(", "));
+            let help = "apt install qemu-user-static, with Linux 6.7 or newer; nothing on the host \
+                        is registered or changed";
+            diagnosis.add("emulation", Status::Missing, text).help = Some(help.into());
+        }
+    }
 }
 
 #[cfg(test)]

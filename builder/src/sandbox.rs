@@ -51,6 +51,7 @@
 //! - Only `sys` has unsafe code.
 
 mod caps;
+mod elf;
 mod emulation;
 mod enter;
 mod error;
@@ -58,7 +59,6 @@ mod exec;
 mod files;
 mod group;
 mod limits;
-mod machine;
 mod mounts;
 mod network;
 mod parcel;

@@ -10,8 +10,9 @@ pub mod logs;
 mod makedir;
 pub mod mount;
 mod owner;
+pub mod sight;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
@@ -23,7 +24,7 @@ use rbuild_cache::{
     View, VolumeName,
 };
 use rbuild_solver::event::Event;
-use rbuild_solver::graph::Vertex;
+use rbuild_solver::graph::{Vertex, VertexId};
 use rbuild_solver::key::{Key, OpDigest};
 use rbuild_solver::op::{ContextOp, ImageOp, Op};
 use rbuild_solver::worker::{
@@ -70,6 +71,10 @@ pub struct BuildWorker<'a> {
     pub memory: &'a Memory,
     /// `SOURCE_DATE_EPOCH`: the time of what is made here.
     pub epoch: Option<i64>,
+    /// The vertices whose files are read in this build.
+    pub looked_at: HashSet<VertexId>,
+    /// Says that the build is over before its end.
+    pub cancel: &'a Cancel,
     /// What was found out about results in this build.
     pub known: Known,
 }
@@ -126,12 +131,13 @@ impl Worker for BuildWorker<'_> {
         }
     }
 
-    fn look_up(&self, vertex: &Vertex, key: &Key) -> Option<Output> {
+    fn look_up(&self, id: VertexId, vertex: &Vertex, key: &Key) -> Option<Output> {
         match &vertex.op {
             Op::Image(image) => image_layers(self.store.layers(), image).map(Output::Snapshot),
             _ => {
-                let record = self.store.records().get(key.as_bytes())?;
-                Some(Output::Snapshot(Snapshot { layers: record.layers }))
+                let layers = self.store.records().get(key.as_bytes())?.layers;
+                let snapshot = Snapshot { layers };
+                self.will_do(id, &snapshot).then_some(Output::Snapshot(snapshot))
             }
         }
     }
@@ -140,8 +146,9 @@ impl Worker for BuildWorker<'_> {
         self.store.records().warnings(key.as_bytes())
     }
 
-    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Output>> {
-        let records = self.store.records().by_op(op.as_bytes(), CANDIDATES);
+    fn candidates(&self, id: VertexId, op: &OpDigest) -> Vec<Candidate<Output>> {
+        let mut records = self.store.records().by_op(op.as_bytes(), CANDIDATES);
+        records.retain(|record| self.will_do(id, &Snapshot { layers: record.layers.clone() }));
         records.into_iter().filter_map(candidate).collect()
     }
 
@@ -171,9 +178,12 @@ impl Worker for BuildWorker<'_> {
     fn run(&self, job: &Job<'_, Output>) -> Result<Made<Output>, WorkError> {
         let inputs = Inputs { worker: self, job };
         let snapshot = match &job.vertex.op {
-            Op::Image(image) => self.pull(image, job)?,
+            Op::Image(image) => self.images.layers(image, &|_, _, _| {}, job.cancel)?,
             Op::Http(_) | Op::Git(_) => self.fetch(job)?,
-            Op::Exec(op) => return exec::run(self, op, &inputs),
+            Op::Exec(op) => {
+                inputs.snapshots().try_for_each(|snapshot| self.need(job, snapshot))?;
+                return exec::run(self, op, &inputs);
+            }
             Op::Copy(op) => files::copy(self, op, &inputs)?,
             Op::MakeDir(op) => files::make_dir(self, op, &inputs)?,
             Op::Context(context) => return Ok(Made::new(self.context(context)?)),
@@ -246,19 +256,36 @@ impl BuildWorker<'_> {
         if let Some((tree, _)) = lock(&self.known.views).get(snapshot) {
             return Ok(tree.clone());
         }
+        self.images.need(snapshot, &|_, _, _| {}, self.cancel)?;
         let view = self.store.layers().view(snapshot)?;
         let tree = Tree::open(view.path(), Owners::Kept, None)?;
         lock(&self.known.views).insert(snapshot.clone(), (tree.clone(), view));
         Ok(tree)
     }
 
-    fn pull(&self, image: &ImageOp, job: &Job<'_, Output>) -> Result<Snapshot, WorkError> {
+    /// Whether a recorded result can be used: one that was made on a guess about its base only
+    /// where nobody looks at it, or if the guess turns out to be right.
+    fn will_do(&self, id: VertexId, snapshot: &Snapshot) -> bool {
+        if !self.looked_at.contains(&id) {
+            return true;
+        }
+        let layers = self.store.layers();
+        let Ok(guesses) = layers.guesses(snapshot) else { return false };
+        guesses.iter().all(|guess| {
+            let below = Snapshot { layers: guess.below.clone() };
+            let here = layers.missing(&below).is_ok_and(|missing| missing.is_empty());
+            here && matches!(layers.check_guess(guess), Ok(None))
+        })
+    }
+
+    /// Fetches what a step is about to read, and tells how far that is.
+    fn need(&self, job: &Job<'_, Output>, snapshot: &Snapshot) -> Result<(), WorkError> {
         let vertex = job.id;
         let tell = |what: &str, done, total| {
             let what = what.to_owned();
             (job.events)(Event::Progress { vertex, what, done, total: Some(total) });
         };
-        Ok(self.images.ensure_layers(image, &tell, job.cancel)?)
+        Ok(self.images.need(snapshot, &tell, job.cancel)?)
     }
 
     fn fetch(&self, job: &Job<'_, Output>) -> Result<Snapshot, WorkError> {
@@ -336,6 +363,14 @@ impl Inputs<'_, '_> {
         }
     }
 
+    /// Those of the inputs that are stacks of layers.
+    fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        self.job.inputs.iter().filter_map(|input| match input {
+            Output::Snapshot(snapshot) => Some(snapshot),
+            Output::Context(_) => None,
+        })
+    }
+
     /// The digest of what an edge picks.
     fn content(&self, worker: &BuildWorker<'_>, input: usize) -> Result<String, WorkError> {
         let edge = self.job.vertex.inputs.get(input).zip(self.job.inputs.get(input));
@@ -362,8 +397,11 @@ impl Inputs<'_, '_> {
     }
 }
 
-/// The layers of an image, if all of them are in the store.
+/// The layers of an image, if the store knows them all and nothing has to be looked at.
 fn image_layers(layers: &Layers, image: &ImageOp) -> Option<Snapshot> {
+    if !layers.guesses_of(&image.diff_ids).is_ok_and(|guesses| guesses.is_empty()) {
+        return None;
+    }
     let found: Option<Vec<_>> = image.diff_ids.iter().map(|id| layers.by_diff_id(id)).collect();
     Some(Snapshot { layers: found? })
 }

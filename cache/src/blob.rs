@@ -1,12 +1,14 @@
 //! Blobs: immutable bytes by their digest, in `blobs/sha256` as the OCI image layout has it.
 //!
-//! A blob is written under a temporary name, digested on the way, synced, and only then named by
-//! its digest: what has the final name was complete once. The directory is not synced for each
-//! blob, that costs several times what the file's own sync does. A name that a power cut takes
-//! back is a blob that is not there, which is looked for anyway; `images` syncs the directory
-//! before it names blobs.
+//! A blob is written under a temporary name, digested on the way, and only then named by its
+//! digest: what has the final name was complete once. The index knows each blob's size. A file of
+//! another size is a damaged blob and counts as none.
 //!
-//! The index knows each blob's size. A file of another size is a damaged blob and counts as none.
+//! Documents ([`Blobs::put`]) are synced before they are named: nothing else has them. Layers are
+//! not: they can be made or fetched again, and a power cut that took bytes of one shows in its
+//! size, since file systems set the length of a file after its bytes. The directory is not synced
+//! for each blob; a name that a power cut takes back is a blob that is not there, which is looked
+//! for anyway, and `images` syncs the directory before it names blobs.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -127,7 +129,7 @@ impl Blobs {
         Ok(bytes)
     }
 
-    /// Adds a blob, and gives its digest.
+    /// Adds a blob that survives a power cut once it is named, and gives its digest.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, BlobWriteError> {
         let digest = Digest::of(bytes);
         if self.is_recorded(&digest, bytes.len() as u64) {
@@ -135,13 +137,14 @@ impl Blobs {
         }
         let mut writer = self.writer()?;
         writer.append(bytes)?;
+        writer.flush_buffer()?;
+        fs::sync_file(&writer.file, &writer.path)?;
         Ok(writer.finish(Some(&digest))?.0)
     }
 
     /// Adds a file of this file system whose digest is known to be `digest`, without copying it.
     /// Nobody may write to it any more. Gives its size in bytes.
     pub(crate) fn link(&self, file: &Path, digest: &Digest) -> Result<u64, BlobWriteError> {
-        fs::sync_file(&fs::open(file)?, file)?;
         // Another build may do so right now: a rename takes the place of what is there at once.
         let temporary = self.root.temporary()?;
         fs::hard_link(file, &temporary)?;
@@ -217,8 +220,8 @@ pub(crate) fn digest_of(path: &Path) -> Result<(Digest, u64), FsError> {
 }
 
 impl BlobWriter {
-    /// Names the blob by its digest, once it is all on the disk. Gives digest and size. Bytes that
-    /// do not have the `expected` digest are thrown away.
+    /// Names the blob by its digest, and gives digest and size. Bytes that do not have the
+    /// `expected` digest are thrown away.
     pub fn finish(mut self, expected: Option<&Digest>) -> Result<(Digest, u64), BlobWriteError> {
         self.flush_buffer()?;
         let digest = Digest::from_hasher(std::mem::take(&mut self.hasher));
@@ -227,7 +230,6 @@ impl BlobWriter {
         }
         let blobs = Blobs::new(self.root.clone());
         if !blobs.is_recorded(&digest, self.size) {
-            fs::sync_file(&self.file, &self.path)?;
             fs::rename(&self.path, &blobs.path(&digest))?;
             // Without its row the blob is digested when it is next asked for.
             self.root.or_warn(self.root.db.put_blob(&digest, self.size));

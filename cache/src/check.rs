@@ -162,6 +162,9 @@ fn check_layers(root: &Root, report: &mut Report) -> Result<(), UsageError> {
 }
 
 fn check_layer(root: &Root, row: &LayerRow) -> Result<Option<Damage>, UsageError> {
+    if row.form.is_none() {
+        return Ok(None);
+    }
     let folder = root.layer(&row.id);
     match fs::measure(&folder) {
         Ok(measured) if !measured.same_tree(&row.measure) => Ok(Some(Damage::LayerChanged(row.id))),
@@ -173,7 +176,9 @@ fn check_layer(root: &Root, row: &LayerRow) -> Result<Option<Damage>, UsageError
 
 /// A layer that is a tar has its digest as diffID.
 fn check_tar(folder: &Path, row: &LayerRow) -> Result<Option<Damage>, UsageError> {
-    let Some(diff_id) = row.diff_id.filter(|_| row.form == Form::Erofs) else { return Ok(None) };
+    let Some(diff_id) = row.diff_id.filter(|_| row.form == Some(Form::Erofs)) else {
+        return Ok(None);
+    };
     let (found, _) = digest_of(&folder.join("layer.tar"))?;
     Ok((found != diff_id).then_some(Damage::LayerChanged(row.id)))
 }

@@ -23,6 +23,7 @@ mod columns;
 mod files;
 mod images;
 mod layers;
+mod lazy;
 mod records;
 mod used;
 

@@ -145,6 +145,7 @@ impl Store {
         }
         remove(self, &doomed)?;
         remove_leftovers(root, what)?;
+        root.or_warn(self.settle());
         let left = self.usage()?.total();
         Ok(Pruned {
             records: doomed.records.len(),

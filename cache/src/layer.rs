@@ -8,7 +8,8 @@
 //! - a tar (`layer.tar`) and an EROFS index over it (`layer.erofs`, see `erofs`): written several
 //!   times faster than a tree of small files.
 //!
-//! Both show the same tree, digest to the same content and give the same archive.
+//! Both show the same tree, digest to the same content and give the same archive. A layer of an
+//! image in a registry may be known and not be here at all (`lazy`).
 //!
 //! Mounts are made in the mount namespace of the process, which is its own: no other process sees
 //! them, and they end with it. Whoever mounts layers with overlayfs must not trust what they hold:
@@ -39,6 +40,7 @@ mod error;
 mod export;
 mod import;
 mod indexed;
+mod lazy;
 mod marks;
 mod mount;
 mod pipe;
@@ -53,10 +55,10 @@ pub use compress::Compression;
 pub use draft::Draft;
 pub use entry::{BadEntry, Entry, Kind, keeps_xattr, order};
 pub use error::{CompressError, ImportError, MountError, ReadError, WriteError};
-pub use export::TarBlob;
+pub use export::Archive;
+pub use lazy::{Guess, Missing};
 pub use mount::View;
-
-pub use writer::LayerWriter;
+pub use writer::{Extent, LayerWriter};
 
 /// A committed file tree: layers laid over each other. Empty is `scratch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,7 +107,7 @@ impl Layers {
         Layers { inner: Arc::new(Inner { root, blobs, rights, form: OnceLock::new(), mounts }) }
     }
 
-    /// A layer whose archive has this digest, if the store has one.
+    /// A layer whose archive has this digest, if the store knows one; it need not be here.
     pub fn by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
         self.inner.root.layer_by_diff_id(diff_id)
     }

@@ -36,6 +36,10 @@ pub(crate) struct Root {
 pub(crate) struct Known {
     /// Layers that are there and complete.
     pub(crate) present: HashSet<LayerId>,
+    /// Layers whose bytes are here: not only known.
+    pub(crate) here: HashSet<LayerId>,
+    /// Layers that stand on no unchecked guess.
+    pub(crate) firm: HashSet<LayerId>,
     /// Records used, whose rows do not say so yet.
     pub(crate) used_records: HashSet<[u8; 32]>,
     /// Layers used, whose rows do not say so yet.

@@ -21,12 +21,14 @@
 //! The death of a process: everything that was renamed into place; half-made things have an owner
 //! and are swept when the next process opens the store.
 //!
-//! A power cut: blobs and tagged images, which are synced before they are named. Layers are not
-//! synced one by one: a layer can be twenty thousand files, and a sync of the whole file system
-//! after each step would cost more than the step. A layer's row holds the boot it was written
-//! under, and the extent of its files. As long as that boot lasts, the page cache has every byte;
-//! after it, a layer that was never synced is measured, and counts only if it is as long as it
-//! was. [`Store::settle`] syncs once for all of them, when there is time.
+//! A power cut: documents and names of images, which are synced before they are named. Layers are
+//! not: a layer can be twenty thousand files or gigabytes, and waiting for the disk would cost more
+//! than the step. A layer's row holds the boot it was written under, and the extent of its files.
+//! As long as that boot lasts, the page cache has every byte; after it, a layer that was never
+//! synced is measured, and counts only if it is as long as it was. The same holds for blobs that
+//! are layers, plain or compressed: their size is looked at each time. An image can so lose a layer
+//! that was made in the half minute before the power went, and has to be built again.
+//! [`Store::settle`] syncs once for all of them: pruning does it, which nobody waits for.
 //!
 //! Opening an existing store scans nothing, syncs nothing and writes nothing.
 

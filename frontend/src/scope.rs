@@ -53,7 +53,9 @@ fn help(problem: &Problem) -> Option<String> {
         Problem::OpenSingleQuote => "add the second quote, or write `\\'` for an apostrophe",
         Problem::OpenDoubleQuote => "add the second quote, or write `\\\"` for a quote that stays",
         Problem::BadSubstitution => "write `\\$` for a dollar sign that is no variable",
-        Problem::MissingBrace => "add the `}`",
+        Problem::MissingBrace => {
+            "add the `}`; around blanks it needs quotes: `\"${A:-some text}\"`"
+        }
         Problem::UnsupportedModifier(_) => {
             "known are `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//`"
         }

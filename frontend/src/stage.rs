@@ -216,12 +216,8 @@ impl StageGraph {
         }
         let style = Style::word(self.escape.char());
         let image = expand(style, &from.image, &self.globals)?;
-        if image.text.is_empty() {
-            let error = Diagnostic::error(
-                "empty-base",
-                from.image.span(),
-                format!("`{}` names no image: it is empty", from.image),
-            );
+        if let Some(message) = incomplete(&image.text, &from.image) {
+            let error = Diagnostic::error("empty-base", from.image.span(), message);
             return Err(Box::new(self.with_unset(error, &image.unset)));
         }
         stage.base = self.base(&image.text);
@@ -289,4 +285,14 @@ impl StageGraph {
             None => format!("declare it before the first FROM: `ARG {name}=VALUE`"),
         })
     }
+}
+/// What is wrong with a reference in which a variable left a hole.
+fn incomplete(expanded: &str, written: &Text) -> Option<String> {
+    if expanded.is_empty() {
+        return Some(format!("`{written}` names no image: it is empty"));
+    }
+    let has_variable = expanded != written.as_str();
+    let has_hole = expanded.ends_with([':', '@', '/']) || expanded.starts_with([':', '@', '/']);
+    (has_variable && has_hole)
+        .then(|| format!("`{written}` names no image: it becomes `{expanded}`"))
 }

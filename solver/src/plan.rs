@@ -151,7 +151,7 @@ fn decide_step<W: Worker>(vertex: &Vertex, step: &mut Step<W::Output>, worker: &
         return;
     }
     let asked = vertex.origin.always_run;
-    if !asked && let Some(output) = worker.look_up(vertex, &step.key) {
+    if !asked && let Some(output) = worker.look_up(step.id, vertex, &step.key) {
         step.decision = Decision::Hit(output);
         return;
     }

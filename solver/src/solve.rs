@@ -102,7 +102,7 @@ impl<W: Worker> Scope<'_, W> {
             return Ok(output);
         }
         let _claim = self.worker.claim(&step.key, self.cancel)?;
-        if let Some(output) = self.worker.look_up(vertex, &step.key) {
+        if let Some(output) = self.worker.look_up(step.id, vertex, &step.key) {
             hit(step.id, self.worker.warnings(&step.key), self.events);
             return Ok(output);
         }
@@ -117,7 +117,7 @@ impl<W: Worker> Scope<'_, W> {
         vertex: &Vertex,
         inputs: &[W::Output],
     ) -> Result<Option<W::Output>, W::Error> {
-        let candidates = self.worker.candidates(&step.op);
+        let candidates = self.worker.candidates(step.id, &step.op);
         if candidates.is_empty() || inputs.is_empty() {
             return Ok(None);
         }

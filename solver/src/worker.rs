@@ -38,14 +38,16 @@ pub trait Worker: Sync {
         selector: &Selector,
     ) -> Result<ContentDigest, Self::Error>;
 
-    /// The result that is recorded under `key`, if its bytes are all there.
-    fn look_up(&self, vertex: &Vertex, key: &Key) -> Option<Self::Output>;
+    /// The result that is recorded under `key`, if its bytes are all there and it will do for this
+    /// vertex.
+    fn look_up(&self, id: VertexId, vertex: &Vertex, key: &Key) -> Option<Self::Output>;
 
     /// What was to be said of the result that is recorded under `key`.
     fn warnings(&self, key: &Key) -> Vec<String>;
 
-    /// Earlier results of an equal op on whatever inputs, the newest first.
-    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
+    /// Earlier results of an equal op on whatever inputs, the newest first, that will do for this
+    /// vertex.
+    fn candidates(&self, id: VertexId, op: &OpDigest) -> Vec<Candidate<Self::Output>>;
 
     /// The last record in this slot: what a miss is compared with, and what the step may cost.
     fn last_run(&self, slot: &str) -> Option<LastRun>;

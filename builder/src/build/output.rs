@@ -22,6 +22,15 @@ use crate::options::{BuildOptions, Dest, Output, Shape};
 use crate::progress::Progress;
 use crate::source::images::Images;
 use crate::worker;
+use crate::worker::sight::Outputs;
+
+/// Whether anything but the store gets the result.
+pub fn kind(outputs: &[Output]) -> Outputs {
+    match outputs.iter().all(|output| matches!(output, Output::Store)) {
+        true => Outputs::Kept,
+        false => Outputs::Given,
+    }
+}
 
 /// A build whose steps are done.
 pub struct Finished {
@@ -134,10 +143,12 @@ impl Export<'_> {
             Output::Oci { dest, shape } => self.layout(Flavor::Oci, dest, *shape)?,
             Output::Docker(dest) => self.layout(Flavor::Docker, dest, Shape::Archive)?,
             Output::Tar(dest) => {
+                self.fetch()?;
                 files::write_tar(store, &self.trees, dest, self.options.frontend.epoch)?;
                 return Ok(None);
             }
             Output::Local(dest) => {
+                self.fetch()?;
                 files::write_folder(store, &self.trees, dest, &self.session.isolation)?;
                 return Ok(None);
             }
@@ -158,6 +169,9 @@ impl Export<'_> {
     }
 
     fn push(&self) -> Result<SetDocuments, BuildError> {
+        for (_, image) in &self.set.images {
+            self.images.before_sending(image, &self.session.cancel)?;
+        }
         let documents = self.set.documents(&self.session.store, Form::Gzip)?;
         for tag in &self.options.tags {
             let phase = self.progress.phase(&format!("pushing {}", tag.canonical()));
@@ -167,7 +181,16 @@ impl Export<'_> {
         Ok(documents)
     }
 
+    /// Fetches what nothing needed so far.
+    fn fetch(&self) -> Result<(), BuildError> {
+        for (_, snapshot) in &self.trees {
+            self.images.need(snapshot, &|_, _, _| {}, &self.session.cancel)?;
+        }
+        Ok(())
+    }
+
     fn layout(&self, flavor: Flavor, dest: &Dest, shape: Shape) -> Result<(), BuildError> {
+        self.fetch()?;
         let named = Named { set: self.set, names: &self.options.tags };
         Ok(layout::write(&self.session.store, &[named], flavor, dest, shape)?)
     }

@@ -10,7 +10,8 @@ use super::help::print;
 use super::session::{Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
-use crate::progress::size;
+use crate::progress::{Mode, Progress, size};
+use crate::source::images::Images;
 use crate::source::stored::{self, Stored};
 
 /// Flags of `rbuild images`.
@@ -22,6 +23,9 @@ pub struct ListArgs {
     /// Print whole ids
     #[arg(long)]
     no_trunc: bool,
+    /// First write what the store lacks of the images, so that other tools can read it in place
+    #[arg(long)]
+    complete: bool,
 }
 
 /// Flags of `rbuild tag`.
@@ -68,6 +72,9 @@ pub struct HistoryArgs {
 /// `rbuild images`
 pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let session = Session::open()?;
+    if args.complete {
+        complete(&session)?;
+    }
     let mut rows = Vec::new();
     for (name, image) in stored::all(&session.store).map_err(failure)? {
         let id = id(&image, args.no_trunc);
@@ -86,6 +93,20 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
         print(&table(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows));
     }
     Ok(Exit::Success)
+}
+
+/// Makes blobs of all layers that the images name: those of bases are fetched, those of this store
+/// are written.
+fn complete(session: &Session) -> Result<(), Failure> {
+    let images = Images::open(session, &Progress::new(Mode::Quiet))?;
+    for (name, stored) in stored::all(&session.store).map_err(failure)? {
+        for image in &stored.images {
+            images
+                .complete(image, &name, &session.cancel)
+                .map_err(|error| Failure::new(error.exit(), &error, error.help()))?;
+        }
+    }
+    Ok(())
 }
 
 /// `rbuild tag`

@@ -90,7 +90,11 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failure> {
     let image = stored::find(&session.store, &args.name).map_err(failure)?;
     let images = Images::open(&session, &progress)?;
     let phase = progress.phase(&format!("pushing {}", reference.canonical()));
-    let documents = ImageSet::stored(&image)
+    let set = ImageSet::stored(&image);
+    for (_, image) in &set.images {
+        images.before_sending(image, &session.cancel).map_err(transfer_failure)?;
+    }
+    let documents = set
         .documents(&session.store, Form::Gzip)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     let digest = images
@@ -118,11 +122,13 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
     };
     let platform = args.platform.as_deref().map(platform).transpose()?;
     let session = Session::open()?;
+    let images = Images::open(&session, &Progress::new(Mode::Quiet))?;
     let mut found = Vec::new();
     for text in &args.images {
         let image = stored::find(&session.store, text)
             .and_then(|stored| stored.choose(platform.as_ref(), text))
             .map_err(failure)?;
+        images.stored_layers(&image, text, &session.cancel).map_err(transfer_failure)?;
         let names = text.parse::<Reference>().into_iter();
         let set = ImageSet::of(image.platform.clone(), Image::stored(&image));
         found.push((set, names.collect::<Vec<_>>()));

@@ -1,8 +1,10 @@
 //! An image as a sum of documents: config, manifest, and descriptors of layers.
 //!
 //! The layers of the base keep the descriptors they came with. Those that this build made are
-//! uncompressed tars in the store, and become gzip when they leave it.
+//! uncompressed tars to the store, and become gzip when they leave it. A tar is described when the
+//! image is put together, and written only when somebody needs its bytes.
 
+use rayon::prelude::*;
 use rbuild_cache::layer::{CompressError, Compression, ReadError};
 use rbuild_cache::{Descriptor, Digest, LayerId, Snapshot, Store};
 use rbuild_frontend::config::ImageConfig;
@@ -111,7 +113,7 @@ pub enum AssembleError {
 }
 
 impl Image {
-    /// Completes the config and stores it; makes the tars of this build's layers.
+    /// Completes the config and stores it; digests the tars of this build's layers.
     pub fn assemble(store: &Store, parts: Parts<'_>) -> Result<Image, AssembleError> {
         let Parts { mut config, base, snapshot, epoch } = parts;
         let made = &snapshot.layers[base.len().min(snapshot.layers.len())..];
@@ -122,9 +124,8 @@ impl Image {
             .zip(base)
             .map(|(diff_id, stored)| Layer { diff_id: *diff_id, stored: as_oci(stored) })
             .collect();
-        for layer in made {
-            layers.push(own_layer(store, layer, epoch)?);
-        }
+        let own = made.par_iter().map(|layer| own_layer(store, layer, epoch));
+        layers.extend(own.collect::<Result<Vec<_>, _>>()?);
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         created::fill(&mut config, &created::times(store, made), epoch);
         let bytes = config.to_json();
@@ -211,7 +212,7 @@ fn as_oci(mut layer: Descriptor) -> Descriptor {
 }
 
 fn own_layer(store: &Store, layer: &LayerId, epoch: Option<i64>) -> Result<Layer, AssembleError> {
-    let tar = store.layers().tar(layer, epoch)?;
+    let tar = store.layers().archive(layer, epoch)?;
     let stored = descriptor(media_type::LAYER, tar.diff_id, tar.size);
     Ok(Layer { diff_id: tar.diff_id, stored })
 }

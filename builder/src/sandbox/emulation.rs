@@ -21,10 +21,10 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::process::Signal;
 
+use super::elf::{self, Machine};
 use super::enter::map_same;
 use super::error::{Doing, Failure, SandboxError};
 use super::exec;
-use super::machine::{self, Machine};
 use super::mounts::new_mount;
 use super::run::{self, ask};
 use super::sys::{self, Depth, Forked, Namespaces};
@@ -72,7 +72,7 @@ impl Ways {
             return Ok(Arc::clone(known));
         }
         let register = |machine: &Machine, file: &Path| Emulator::register(control, machine, file);
-        let way = Arc::new(way(platform, machine::kernel_runs, find, register)?);
+        let way = Arc::new(way(platform, elf::kernel_runs, find, register)?);
         if let Way::Host(why) = &*way {
             tell(format!("steps for {platform} need an emulator of the host's: {why}"));
         }

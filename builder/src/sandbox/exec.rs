@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::{Access, FileType};
 use rustix::io::Errno;
 
+use super::elf::{Machine, this_machine};
 use super::error::Failure;
-use super::machine::{Machine, this_machine};
 use super::sys;
 use super::user::User;
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use rbuild_cache::Active;
-use rbuild_solver::op::{Network, Resources, Security};
+use rbuild_solver::op::{Network, Platform, Resources, Security};
 use rbuild_solver::worker::Cancel;
 
 use super::error::{Failure, Part, SandboxError};
@@ -28,9 +28,9 @@ pub struct Broken {
     pub error: SandboxError,
 }
 
-/// Prepares a step with a network of the build's own in a new layer. What the network lacks is one
-/// of the sandbox's notices then.
-pub fn try_step(sandbox: &Sandbox, active: &Active) -> Result<(), Broken> {
+/// Prepares a step for a platform, with a network of the build's own, in a new layer. What the
+/// network lacks, or the emulator, is one of the sandbox's notices then.
+pub fn try_step(sandbox: &Sandbox, active: &Active, platform: &Platform) -> Result<(), Broken> {
     let broken = |error: SandboxError| Broken { part: error.part(), error };
     write_program(&active.upper).map_err(|source| {
         let doing = format!("write to `{}`", active.upper.display());
@@ -48,7 +48,7 @@ pub fn try_step(sandbox: &Sandbox, active: &Active) -> Result<(), Broken> {
         user: String::new(),
         hostname: "doctor".into(),
         network: Network::Default,
-        platform: crate::cli::host_platform(),
+        platform: platform.clone(),
         security: Security::Confined,
         resources: Resources::default(),
         limits: Limits::default(),

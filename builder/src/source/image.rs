@@ -116,6 +116,18 @@ impl ImageSource {
         Ok(Snapshot { layers })
     }
 
+    /// The layers of an image, without fetching any.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    pub fn announce(&self, base: &Base) -> Result<Snapshot, ImageError> {
+        let pairs = base.image.layers.iter().zip(&base.diff_ids);
+        let layers = pairs.map(|(blob, diff_id)| {
+            Ok(self.store.layers().announce(diff_id, (&blob.digest, blob.size))?)
+        });
+        Ok(Snapshot { layers: layers.collect::<Result<_, ImageError>>()? })
+    }
+
     async fn ask(
         &self,
         reference: &Reference,

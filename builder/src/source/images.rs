@@ -18,6 +18,8 @@ use rbuild_solver::op::{ImageOp, Platform};
 use rbuild_solver::worker::Cancel;
 use tokio::runtime::Handle;
 
+mod lazy;
+
 use super::image::{Base, ImageError, ImageSource, Policy};
 use super::layout;
 use super::stored::StoredImage;
@@ -58,6 +60,20 @@ pub enum ImagesError {
     /// An OCI layout on disk.
     #[error(transparent)]
     Layout(#[from] layout::LayoutError),
+    /// Layers that nothing needed until now.
+    #[error("cannot fetch the layers of `{image}`, which were not needed until now")]
+    Fetch {
+        /// The repository that has them.
+        image: String,
+        /// Why not.
+        source: Box<ImagesError>,
+    },
+    /// Something was copied onto a base that nobody had looked at, and does not fit it.
+    #[error("the base has `{0}` already: it was not looked at when files were copied there")]
+    Guess(String),
+    /// The store.
+    #[error(transparent)]
+    Read(#[from] rbuild_cache::layer::ReadError),
     /// A config that is not understood.
     #[error("the config of `{0}` is not understood")]
     Config(String, #[source] serde_json::Error),
@@ -71,6 +87,11 @@ impl ImagesError {
     pub fn help(&self) -> Option<String> {
         match self {
             ImagesError::Image(error) => error.help(),
+            ImagesError::Fetch { source, .. } => source.help(),
+            ImagesError::Guess(_) => Some(
+                "build the image again: what was made on the wrong guess is out of the cache"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -89,7 +110,11 @@ impl ImagesError {
         match self {
             ImagesError::Interrupted => Exit::Interrupted,
             ImagesError::Reference(_) | ImagesError::Layout(_) => Exit::Build,
-            ImagesError::Image(_) | ImagesError::Config(..) => Exit::Machine,
+            ImagesError::Fetch { source, .. } => source.exit(),
+            ImagesError::Image(_)
+            | ImagesError::Config(..)
+            | ImagesError::Guess(_)
+            | ImagesError::Read(_) => Exit::Machine,
         }
     }
 }
@@ -200,19 +225,20 @@ impl Images {
         Ok(raw.descriptor)
     }
 
-    /// Brings the layers of a base into the store.
-    pub fn ensure_layers(
+    /// The layers of a base. None is fetched, unless the base is an image of the store that was
+    /// made on a guess: that is checked before more is made of it.
+    pub fn layers(
         &self,
         image: &ImageOp,
         tell: Tell<'_>,
         cancel: &Cancel,
     ) -> Result<Snapshot, ImagesError> {
-        let base = self.known().get(&image.manifest).cloned();
-        match base {
-            Some(base) => self.fetch(&base, tell, cancel),
-            // Every image of a graph was resolved before.
-            None => Ok(Snapshot::default()),
-        }
+        // Every image of a graph was resolved before.
+        let Some(base) = self.known().get(&image.manifest).cloned() else {
+            return Ok(Snapshot::default());
+        };
+        self.check(&image.diff_ids, tell, cancel)?;
+        Ok(self.source.announce(&base)?)
     }
 
     /// Brings the layers of an image of the store into a form that can be run.
@@ -233,6 +259,7 @@ impl Images {
             config: Bytes::from(image.config_bytes.clone()),
             diff_ids: image.config.rootfs.diff_ids.clone(),
         };
+        self.check(&base.diff_ids, &|_, _, _| {}, cancel)?;
         self.fetch(&base, &|_, _, _| {}, cancel)
     }
 

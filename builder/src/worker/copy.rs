@@ -20,30 +20,27 @@ pub(super) mod target;
 mod unpack;
 
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use rbuild_cache::ContentDigest;
 use rbuild_cache::LayerWriter;
 use rbuild_cache::archive::BadMember;
 use rbuild_cache::layer::{Entry, Kind, WriteError};
-use rbuild_cache::tree::{
-    self, Found, Match, NodeKind, Owners, Reason, SelectError, Selection, Tree,
-};
+use rbuild_cache::tree::{self, Found, Match, NodeKind, Reason, SelectError, Selection};
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 
 use self::mode::BadMode;
 use self::plan::Plan;
 use self::rules::{Destination, Rules};
-use self::target::{Made, NewDir, Target, There, absolute, join};
+use self::target::{Below, Made, NewDir, Target, There, absolute, join};
 use super::owner::OwnerError;
 
 /// One `COPY` or `ADD` with everything that it needs.
 pub struct Copy<'a> {
     /// What to do.
     pub op: &'a CopyOp,
-    /// The tree that the files go onto; none for an empty one.
-    pub base: Option<&'a Path>,
+    /// The tree that the files go onto.
+    pub below: Below<'a>,
     /// What was selected, for each [`CopySource::Input`] in order.
     pub selections: &'a [Arc<Selection>],
     /// The time of what has none of its own: directories that have to be made, inline files.
@@ -58,6 +55,8 @@ pub struct Copied {
     pub changed: Vec<String>,
     /// What the user should know of the result: one line each.
     pub warnings: Vec<String>,
+    /// Where the image, as far as it was not fetched, was taken to have nothing.
+    pub guessed: Vec<Vec<u8>>,
 }
 
 /// Takes the entries of a layer.
@@ -87,6 +86,9 @@ pub enum CopyError {
     /// A file would go onto a directory.
     #[error("cannot replace the directory `{0}` with a file")]
     ReplacesDirectory(String),
+    /// What is there has to be looked up in layers that were not fetched.
+    #[error("what the image has at `{0}` was not fetched")]
+    Unseen(String),
     /// Links of the image that lead to each other.
     #[error("`{0}` leads through too many symbolic links")]
     Loop(String),
@@ -132,19 +134,12 @@ pub enum CopyError {
 
 /// Copies, into `sink`.
 pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
-    let base = copy.base.map(|base| Tree::open(base, Owners::Kept, None)).transpose()?;
+    let target = Target::new(copy.below)?;
     let mut copied = Copied::default();
-    let rules = Rules::new(copy, base.as_ref(), &mut |line| copied.warnings.push(line))?;
+    let rules = Rules::new(copy, target.base(), &mut |line| copied.warnings.push(line))?;
     let dest = Destination::new(&copy.op.dest);
-    let mut run = Run {
-        rules,
-        dest,
-        target: Target::new(base),
-        plan: Plan::default(),
-        sink,
-        single: Single::None,
-        copied,
-    };
+    let mut run =
+        Run { rules, dest, target, plan: Plan::default(), sink, single: Single::None, copied };
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
         match source {
@@ -158,6 +153,7 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
         }
     }
     run.flush()?;
+    run.copied.guessed = run.target.guessed();
     Ok(run.copied)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rbuild_cache::layer::{MountError, ReadError, WriteError};
 use rbuild_cache::tree::{DigestError, OpenError, SelectError};
-use rbuild_cache::{ClaimError, VolumeError};
+use rbuild_cache::{ClaimError, DbError, VolumeError};
 
 use super::copy::CopyError;
 use super::mount::MountFailure;
@@ -56,6 +56,9 @@ pub enum WorkError {
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The record index refused.
+    #[error(transparent)]
+    Index(#[from] DbError),
     /// The store could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

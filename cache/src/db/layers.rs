@@ -21,8 +21,8 @@ pub enum Form {
 pub(crate) struct LayerRow {
     /// Its name, and its folder's.
     pub(crate) id: LayerId,
-    /// How it lies on the disk.
-    pub(crate) form: Form,
+    /// How it lies on the disk; none if it is known what it is, and its bytes are elsewhere.
+    pub(crate) form: Option<Form>,
     /// The digest of its tar, where one was read or made that describes it.
     pub(crate) diff_id: Option<Digest>,
     /// What a step sees of it, once somebody asked.
@@ -37,16 +37,19 @@ pub(crate) struct LayerRow {
     pub(crate) used: i64,
 }
 
-impl Form {
-    fn name(self) -> &'static str {
-        match self {
-            Form::Directory => "directory",
-            Form::Erofs => "erofs",
-        }
+pub(super) fn form_name(form: Option<Form>) -> &'static str {
+    match form {
+        Some(Form::Directory) => "directory",
+        Some(Form::Erofs) => "erofs",
+        None => "remote",
     }
+}
 
-    fn named(name: &str) -> Form {
-        if name == "erofs" { Form::Erofs } else { Form::Directory }
+fn form_named(name: &str) -> Option<Form> {
+    match name {
+        "erofs" => Some(Form::Erofs),
+        "remote" => None,
+        _ => Some(Form::Directory),
     }
 }
 
@@ -55,32 +58,18 @@ const COLUMNS: &str = "id, form, diff_id, content, allocated, bytes, entries, bo
 impl Db {
     /// Adds a layer whose folder is complete and in its place.
     pub(crate) fn insert_layer(&self, row: &LayerRow) -> Result<(), DbError> {
-        let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-        self.write(|t| {
-            t.prepare_cached(&sql)?.execute(params![
-                row.id,
-                row.form.name(),
-                row.diff_id,
-                row.content,
-                bytes(row.measure.allocated),
-                bytes(row.measure.bytes),
-                bytes(row.measure.entries),
-                row.boot,
-                row.created,
-                row.used,
-            ])?;
-            Ok(())
-        })
+        self.write(|t| row.insert(t))
     }
 
     pub(crate) fn layer(&self, id: &LayerId) -> Result<Option<LayerRow>, DbError> {
         self.read(|c| select(c, "WHERE id = ?", &[id])).map(|mut rows| rows.pop())
     }
 
-    /// Layers that were pulled with this diffID, or whose archive has it; the oldest first.
+    /// Layers that were pulled with this diffID, or whose archive has it: those that are here
+    /// first, and the oldest first.
     pub(crate) fn layers_by_diff_id(&self, diff_id: &Digest) -> Result<Vec<LayerRow>, DbError> {
         let which = "WHERE diff_id = ?1 OR id IN (SELECT layer FROM tars WHERE diff_id = ?1) \
-                     ORDER BY created, id";
+                     ORDER BY form = 'remote', created, id";
         self.read(|c| select(c, which, &[diff_id]))
     }
 
@@ -117,6 +106,16 @@ impl Db {
     ) -> Result<Option<(Digest, u64)>, DbError> {
         let sql = "SELECT diff_id, size FROM tars WHERE layer = ? AND clamp = ?";
         self.digest_and_size(sql, &[id, &clamp_name(clamp)])
+    }
+
+    /// The layers of which this tar was made, each with the clamp of its times.
+    pub(crate) fn layers_of_tar(
+        &self,
+        diff_id: &Digest,
+    ) -> Result<Vec<(LayerId, Option<i64>)>, DbError> {
+        let sql = "SELECT layer, clamp FROM tars WHERE diff_id = ? ORDER BY layer, clamp";
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get_ref(1)?.as_str()?.parse().ok()));
+        self.read(|c| c.prepare_cached(sql)?.query_map([diff_id], pair)?.collect())
     }
 
     pub(crate) fn put_tar(
@@ -168,9 +167,31 @@ impl Db {
 
 impl LayerRow {
     /// A layer just made, of which only this is known.
-    pub(crate) fn new(id: LayerId, form: Form, measure: Measure, boot: Option<String>) -> LayerRow {
+    pub(crate) fn new(
+        id: LayerId,
+        form: Option<Form>,
+        measure: Measure,
+        boot: Option<String>,
+    ) -> LayerRow {
         let created = now();
         LayerRow { id, form, diff_id: None, content: None, measure, boot, created, used: created }
+    }
+
+    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = format!("INSERT INTO layers ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        connection.prepare_cached(&sql)?.execute(params![
+            self.id,
+            form_name(self.form),
+            self.diff_id,
+            self.content,
+            bytes(self.measure.allocated),
+            bytes(self.measure.bytes),
+            bytes(self.measure.entries),
+            self.boot,
+            self.created,
+            self.used,
+        ])?;
+        Ok(())
     }
 }
 
@@ -190,7 +211,7 @@ fn select(
 fn layer_row(row: &Row<'_>) -> rusqlite::Result<LayerRow> {
     Ok(LayerRow {
         id: row.get(0)?,
-        form: Form::named(row.get_ref(1)?.as_str()?),
+        form: form_named(row.get_ref(1)?.as_str()?),
         diff_id: row.get(2)?,
         content: row.get(3)?,
         measure: Measure { allocated: size(row, 4)?, bytes: size(row, 5)?, entries: size(row, 6)? },

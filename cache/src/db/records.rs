@@ -57,6 +57,7 @@ impl Db {
         self.write(|t| {
             each(t, "DELETE FROM records WHERE key = ?", &doomed.records)?;
             each(t, "DELETE FROM tars WHERE layer = ?", &doomed.layers)?;
+            each(t, "DELETE FROM guesses WHERE layer = ?", &doomed.layers)?;
             each(t, "DELETE FROM layers WHERE id = ?", &doomed.layers)?;
             each(t, "DELETE FROM blobs WHERE digest = ?", &doomed.blobs)?;
             // What is known of a compressed tar is of use as long as the tar can come back.
@@ -74,7 +75,7 @@ impl Db {
     pub(crate) fn clear(&self) -> Result<(), DbError> {
         self.write(|t| {
             t.execute_batch(
-                "DELETE FROM records; DELETE FROM tars; DELETE FROM layers; DELETE FROM blobs; \
+                "DELETE FROM records; DELETE FROM tars; DELETE FROM guesses; DELETE FROM layers; DELETE FROM blobs; \
                  DELETE FROM compressed; DELETE FROM blob_sources; DELETE FROM resolutions; \
                  DELETE FROM images; DELETE FROM file_lists;",
             )

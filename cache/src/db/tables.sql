@@ -2,7 +2,7 @@
 
 CREATE TABLE layers (
     id        TEXT PRIMARY KEY,    -- 32 hex digits, the folder below layers/
-    form      TEXT NOT NULL,       -- directory, erofs
+    form      TEXT NOT NULL,       -- directory, erofs, remote
     diff_id   BLOB,                -- sha256 of its tar, once known
     content   BLOB,                -- BLAKE3 of its content, once known
     allocated INTEGER NOT NULL,    -- blocks on disk
@@ -23,7 +23,14 @@ CREATE TABLE tars (
     PRIMARY KEY (layer, clamp)
 ) STRICT, WITHOUT ROWID;
 
--- A compressed tar, per algorithm and level.
+-- What was taken for granted of the layers below when a layer was made, and not looked at since.
+CREATE TABLE guesses (
+    layer  TEXT PRIMARY KEY,
+    below  TEXT NOT NULL,          -- JSON, the layers below it, bottom first
+    absent TEXT NOT NULL           -- JSON, paths as arrays of bytes
+) STRICT, WITHOUT ROWID;
+
+-- A compressed tar, per algorithm and level; `as pulled` is what a registry has.
 CREATE TABLE compressed (
     diff_id BLOB NOT NULL,
     how     TEXT NOT NULL,

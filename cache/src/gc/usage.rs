@@ -53,8 +53,8 @@ pub struct RecordUsage {
 pub struct LayerUsage {
     /// Its name.
     pub id: LayerId,
-    /// How it lies on the disk.
-    pub form: Form,
+    /// How it lies on the disk; none if it was not fetched.
+    pub form: Option<Form>,
     /// In bytes.
     pub size: u64,
     /// When it was last of use, give or take an hour.

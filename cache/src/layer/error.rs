@@ -119,6 +119,9 @@ pub enum MountError {
     /// The store has no such layer any more.
     #[error("layer `{0}` is not in the store")]
     Missing(LayerId),
+    /// The layer has to be fetched first.
+    #[error("layer `{0}` was not fetched")]
+    NotHere(LayerId),
     /// The kernel did not mount it.
     #[error("cannot mount {what}: {cause}")]
     Mount {

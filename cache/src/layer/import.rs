@@ -26,9 +26,10 @@ struct Digesting<R> {
 
 impl Layers {
     /// Adds the layer whose uncompressed archive `tar` gives to its end. Nothing is kept unless its
-    /// digest is `diff_id`. A layer that is there already is not made again, and `tar` not read.
+    /// digest is `diff_id`. A layer that is here already is not made again, and `tar` not read; one
+    /// that was announced is filled in.
     pub fn import(&self, tar: &mut dyn Read, diff_id: &Digest) -> Result<LayerId, ImportError> {
-        if let Some(layer) = self.by_diff_id(diff_id) {
+        if let Some(layer) = self.here(diff_id) {
             return Ok(layer);
         }
         let folder = self.folder().map_err(WriteError::from)?;
@@ -51,7 +52,7 @@ impl Layers {
         // What comes after the archive's end belongs to the digest.
         io::copy(&mut tar, &mut io::sink()).map_err(BadMember::Archive)?;
         check(diff_id, Digest::from_hasher(tar.hasher))?;
-        Ok(self.place_directory(folder, sink, Some(*diff_id))?)
+        self.place_import(folder, sink, diff_id)
     }
 
     /// Keeps the archive as it is, and indexes it once it is known to be the right one.
@@ -67,13 +68,34 @@ impl Layers {
         let failed = |cause| WriteError::from(FsError::new("write", &path, cause));
         let written = pipe.finish().map_err(failed)?;
         check(diff_id, written.digest)?;
-        match indexed::index_tar(&folder.path, written)? {
-            Finished::Indexed(diff_id) => Ok(self.place_indexed(folder, diff_id)?),
+        match indexed::index_tar(&folder.path, &written)? {
+            Finished::Indexed(diff_id) => self.fill(folder, Form::Erofs, &diff_id),
             Finished::Unsupported => {
                 let sink = self.unpack_tar(folder)?;
-                Ok(self.place_directory(folder, sink, Some(*diff_id))?)
+                self.place_import(folder, sink, diff_id)
             }
         }
+    }
+
+    fn place_import(
+        &self,
+        folder: &Folder,
+        mut sink: DirWriter,
+        diff_id: &Digest,
+    ) -> Result<LayerId, ImportError> {
+        let failed = |cause| WriteError::from(FsError::new("write", &folder.path, cause));
+        sink.finish().map_err(failed)?;
+        self.fill(folder, Form::Directory, diff_id)
+    }
+
+    /// Makes the folder a layer, or the one that was announced.
+    fn fill(&self, folder: &Folder, form: Form, diff_id: &Digest) -> Result<LayerId, ImportError> {
+        let root = &self.inner.root;
+        let placed = match self.by_diff_id(diff_id) {
+            Some(announced) => root.fill_layer(announced, &folder.path, form),
+            None => root.place_layer(&folder.path, form, Some(*diff_id)),
+        };
+        Ok(placed.map_err(WriteError::from)?)
     }
 
     /// Turns a folder with a tar into one with a directory.

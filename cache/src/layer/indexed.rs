@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl IndexedWriter {
         let mut written = self.tar.finish()?.finish()?;
         let mut tree = self.tree;
         if !self.is_archive {
-            written = rewrite(&mut tree, written.file, &path)?;
+            written = rewrite(&mut tree, &path)?;
         }
         index(&tree, written.digest, written.size, &self.folder)
     }
@@ -105,9 +105,9 @@ impl IndexedWriter {
 }
 
 /// Indexes a tar that somebody else wrote, `layer.tar` in `folder`.
-pub(crate) fn index_tar(folder: &Path, mut tar: Written) -> Result<Finished, BadMember> {
-    tar.file.rewind().map_err(BadMember::Archive)?;
-    let (tree, sparse) = read_tree(tar.file)?;
+pub(crate) fn index_tar(folder: &Path, tar: &Written) -> Result<Finished, BadMember> {
+    let file = fs::open(&folder.join(TAR)).map_err(|error| BadMember::Archive(error.into()))?;
+    let (tree, sparse) = read_tree(file)?;
     if sparse {
         return Ok(Finished::Unsupported);
     }
@@ -134,10 +134,10 @@ pub(crate) fn read_tree(tar: File) -> Result<(Tree, bool), BadMember> {
 }
 
 /// Writes the tree's archive in the place of the tar that has its files.
-fn rewrite(tree: &mut Tree, old: File, path: &Path) -> io::Result<Written> {
+fn rewrite(tree: &mut Tree, path: &Path) -> io::Result<Written> {
     let new = path.with_extension("new");
     let mut tar = TarWriter::new(Pipe::create(&new)?);
-    let old = Arc::new(old);
+    let old = Arc::new(fs::open(path)?);
     let mut starts = Vec::new();
     tree.each(&mut |entry, ino| {
         let start = match (&entry.kind, &tree.inodes[ino].what) {

@@ -116,8 +116,9 @@ impl Layers {
         let row = self.row(layer)?.ok_or(MountError::Missing(*layer))?;
         let folder = self.inner.root.layer(layer);
         let path = match row.form {
-            Form::Directory => folder.join("fs"),
-            Form::Erofs => {
+            None => return Err(MountError::NotHere(*layer)),
+            Some(Form::Directory) => folder.join("fs"),
+            Some(Form::Erofs) => {
                 let at = self.mount_point()?;
                 let failed = |cause: Errno| MountError::Mount {
                     what: format!("layer `{layer}`"),

@@ -1,4 +1,5 @@
-//! Writing a file and digesting it beside the caller, who reads or inflates what comes next.
+//! Digesting a stream, and writing it to a file where it is wanted, beside the caller, who reads or
+//! inflates what comes next.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,7 +17,7 @@ const CHUNK: usize = 1 << 20;
 /// How many chunks may wait: what the caller may be ahead.
 const AHEAD: usize = 4;
 
-/// A new file being written.
+/// A stream on its way.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     /// Always of full length.
@@ -25,10 +26,9 @@ pub(crate) struct Pipe {
     end: End,
 }
 
-/// A file that is complete.
+/// A stream that is complete.
 #[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) file: File,
     pub(crate) digest: Digest,
     pub(crate) size: u64,
 }
@@ -45,8 +45,7 @@ enum End {
 
 #[derive(Debug)]
 struct Sink {
-    file: File,
-    path: PathBuf,
+    file: Option<(File, PathBuf)>,
     hasher: Sha256,
     size: u64,
 }
@@ -61,9 +60,17 @@ struct Worker {
 impl Pipe {
     /// Writes to a new file at `path`.
     pub(crate) fn create(path: &Path) -> Result<Pipe, FsError> {
-        let (file, hasher) = (fs::create_file(path)?, Sha256::new());
-        let sink = Sink { file, path: path.to_owned(), hasher, size: 0 };
-        Ok(Pipe { buffer: vec![0; CHUNK], filled: 0, end: End::Here(sink) })
+        Ok(Pipe::to(Some((fs::create_file(path)?, path.to_owned()))))
+    }
+
+    /// Digests, and keeps nothing.
+    pub(crate) fn digesting() -> Pipe {
+        Pipe::to(None)
+    }
+
+    fn to(file: Option<(File, PathBuf)>) -> Pipe {
+        let sink = Sink { file, hasher: Sha256::new(), size: 0 };
+        Pipe { buffer: vec![0; CHUNK], filled: 0, end: End::Here(sink) }
     }
 
     /// Reads once from `source`. Gives the number of bytes: none at its end.
@@ -83,7 +90,7 @@ impl Pipe {
         };
         sink.write(&self.buffer[..self.filled])?;
         let digest = Digest::from_hasher(sink.hasher);
-        Ok(Written { file: sink.file, digest, size: sink.size })
+        Ok(Written { digest, size: sink.size })
     }
 
     /// Hands the full buffer over and takes an empty one.
@@ -146,7 +153,9 @@ impl Worker {
 
 impl Sink {
     fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
-        fs::write_all(&self.file, &self.path, bytes)?;
+        if let Some((file, path)) = &self.file {
+            fs::write_all(file, path, bytes)?;
+        }
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())

@@ -416,6 +416,38 @@ fn an_opaque_root_hides_all_below() {
 }
 
 #[test]
+fn an_archive_is_described_without_being_written_where_it_is_large() {
+    let fresh = Fresh::of(Form::Directory);
+    let size = 17 << 20;
+    let mut writer = fresh.layers().begin().unwrap();
+    writer.add(&file("large", 0o644, size), Some(&mut std::io::repeat(b'x').take(size))).unwrap();
+    let layer = writer.finish().unwrap();
+    for clamp in [None, Some(0)] {
+        let archive = fresh.layers().archive(&layer, clamp).unwrap();
+        assert!(!fresh.blobs().contains(&archive.diff_id));
+        let (gzip, _) = fresh.layers().compressed(&archive.diff_id, Compression::GZIP).unwrap();
+        assert!(!fresh.blobs().contains(&archive.diff_id));
+        let mut inflated = Vec::new();
+        let bytes = fresh.blob(&gzip);
+        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut inflated).unwrap();
+        assert_eq!((Digest::of(&inflated), inflated.len() as u64), (archive.diff_id, archive.size));
+        assert!(fresh.layers().restore(&archive.diff_id).unwrap());
+        assert!(fresh.blob(&archive.diff_id) == inflated);
+    }
+    assert!(!fresh.layers().restore(&Digest::of(b"of no layer")).unwrap());
+}
+
+#[test]
+fn a_small_archive_is_a_blob_at_once() {
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let layer = fresh.layer(&[(file("small", 0o644, 1), "x")]);
+        let archive = fresh.layers().archive(&layer, None).unwrap();
+        assert_eq!(fresh.blobs().size(&archive.diff_id), Some(archive.size));
+    }
+}
+
+#[test]
 fn stacks_are_put_on_one_another() {
     let layers: Vec<LayerId> = std::iter::repeat_with(LayerId::random).take(3).collect();
     let stack = |picked: &[usize]| Snapshot { layers: picked.iter().map(|&n| layers[n]).collect() };

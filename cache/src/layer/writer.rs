@@ -37,11 +37,33 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
 }
 
+/// What is about to be written, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Everything that has a name.
+    pub entries: u64,
+    /// The lengths of the files.
+    pub bytes: u64,
+}
+
+/// From this mean size on, in bytes, files are better off as files: making one costs less than the
+/// kernel's second copy of its bytes, which reading through EROFS makes.
+const LARGE: u64 = 1 << 20;
+
 impl Layers {
     /// Begins a layer in this store's form.
     pub fn begin(&self) -> Result<LayerWriter, WriteError> {
+        self.begin_of(Extent::default())
+    }
+
+    /// Begins a layer in the form that suits what it will hold.
+    pub fn begin_of(&self, extent: Extent) -> Result<LayerWriter, WriteError> {
         let folder = self.folder()?;
-        let sink = match self.form() {
+        let form = match extent.bytes / extent.entries.max(1) {
+            LARGE.. => Form::Directory,
+            _ => self.form(),
+        };
+        let sink = match form {
             Form::Directory => Sink::Directory(self.directory(&folder)?),
             Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
         };
@@ -64,10 +86,9 @@ impl Layers {
         &self,
         folder: &Folder,
         mut sink: DirWriter,
-        diff_id: Option<Digest>,
     ) -> Result<LayerId, WriteError> {
         sink.finish().map_err(|cause| FsError::new("write", &folder.path, cause))?;
-        Ok(self.inner.root.place_layer(&folder.path, Form::Directory, diff_id)?)
+        Ok(self.inner.root.place_layer(&folder.path, Form::Directory, None)?)
     }
 
     /// Makes the folder a layer in indexed form.
@@ -101,7 +122,7 @@ impl LayerWriter {
     pub fn finish(self) -> Result<LayerId, WriteError> {
         let (layers, folder) = (self.layers, self.folder);
         let sink = match self.sink {
-            Sink::Directory(sink) => return layers.place_directory(&folder, sink, None),
+            Sink::Directory(sink) => return layers.place_directory(&folder, sink),
             Sink::Indexed(sink) => sink,
         };
         let failed = |cause| FsError::new("write", &folder.path, cause);
@@ -109,7 +130,7 @@ impl LayerWriter {
             Finished::Indexed(diff_id) => layers.place_indexed(&folder, diff_id),
             Finished::Unsupported => {
                 let sink = layers.unpack_tar(&folder).map_err(io::Error::other).map_err(failed)?;
-                layers.place_directory(&folder, sink, None)
+                layers.place_directory(&folder, sink)
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{Root, USED_PRECISION, guard};
-use crate::db::{self, DbError, Form, LayerRow};
+use crate::db::{self, DbError, Doomed, Form, LayerRow};
 use crate::digest::Digest;
 use crate::fs::{self, FsError};
 use crate::id::LayerId;
@@ -33,24 +33,54 @@ impl Root {
         let measure = fs::measure(folder)?;
         fs::rename(folder, &self.layer(&id))?;
         let boot = Some(self.boot().to_owned());
-        self.db.insert_layer(&LayerRow { diff_id, ..LayerRow::new(id, form, measure, boot) })?;
+        self.db
+            .insert_layer(&LayerRow { diff_id, ..LayerRow::new(id, Some(form), measure, boot) })?;
         guard(&self.known).present.insert(id);
         Ok(id)
     }
 
-    /// A layer with this diffID that is there with all its bytes.
+    /// Makes the folder the bytes of a layer that was announced. If another process was faster, the
+    /// folder is left as it is.
+    pub(crate) fn fill_layer(
+        &self,
+        id: LayerId,
+        folder: &Path,
+        form: Form,
+    ) -> Result<LayerId, PlaceError> {
+        let measure = fs::measure(folder)?;
+        let place = self.layer(&id);
+        if place.exists() && self.db.layer(&id)?.is_some_and(|row| row.form.is_some()) {
+            return Ok(id);
+        }
+        // What a process left that died before it wrote the row.
+        fs::remove_tree(&place)?;
+        fs::rename(folder, &place)?;
+        let boot = Some(self.boot().to_owned());
+        self.db.fill_layer(&LayerRow::new(id, Some(form), measure, boot))?;
+        Ok(id)
+    }
+
+    /// Takes a layer out of the index, so that no record counts which needs it. Its bytes may be in
+    /// use, and are left to pruning.
+    pub(crate) fn forget_layer(&self, id: &LayerId) -> Result<(), DbError> {
+        guard(&self.known).present.remove(id);
+        self.db.forget(&Doomed { layers: vec![*id], ..Doomed::default() })
+    }
+
+    /// A layer with this diffID that is known or there with all its bytes.
     pub(crate) fn layer_by_diff_id(&self, diff_id: &Digest) -> Option<LayerId> {
         let rows = self.or_warn(self.db.layers_by_diff_id(diff_id)).unwrap_or_default();
         rows.iter().map(|row| row.id).find(|id| self.has_layer(id))
     }
 
-    /// Whether a layer is there with all its bytes. Asked once per process and layer.
+    /// Whether a layer is there with all its bytes, or known where to have them. Asked once per
+    /// process and layer.
     pub(crate) fn has_layer(&self, id: &LayerId) -> bool {
         if guard(&self.known).present.contains(id) {
             return true;
         }
         let Some(Some(row)) = self.or_warn(self.db.layer(id)) else { return false };
-        let there = self.layer(id).is_dir() && self.is_complete(&row);
+        let there = row.form.is_none() || self.layer(id).is_dir() && self.is_complete(&row);
         let mut known = guard(&self.known);
         if there {
             known.present.insert(*id);

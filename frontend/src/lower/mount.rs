@@ -150,7 +150,10 @@ impl StageLowering<'_, '_> {
             false => path::clean(&format!("{workdir}/{written}")),
         };
         if target == "/" {
-            let message = "nothing can be mounted on `/`";
+            let message = match options.text(MountKey::Target) {
+                Some(_) => "nothing can be mounted on `/`",
+                None => "the mount does not say where: it has no `target`",
+            };
             let help = "mount it on a folder below, such as `target=/mnt`";
             return Err(options.error_with(MountKey::Target, message, help));
         }

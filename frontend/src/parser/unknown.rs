@@ -101,6 +101,8 @@ fn foreign(word: &Text) -> Option<&'static str> {
         "<<<<<<<" | "=======" | ">>>>>>>" | "|||||||" => {
             Some("a merge left this mark: choose one of the two versions")
         }
+        "cd" => Some("for what follows, write `WORKDIR`; for one step, `RUN cd ... && ...`"),
+        "export" => Some("for what follows, write `ENV NAME=VALUE`"),
         "version:" | "services:" => {
             Some("this looks like a Compose file: name the Dockerfile with `-f PATH`")
         }
@@ -121,8 +123,14 @@ pub(super) fn unknown(word: &Text) -> Diagnostic {
     let message = format!("unknown instruction `{}`", shortened(word.as_str()));
     let error = Diagnostic::error("unknown-instruction", word.span(), message);
     if let Some(odd) = word.as_str().chars().find(|ch| ch.is_whitespace()) {
-        let help = format!("replace the character {odd:?} by an ordinary blank");
-        return error.with_help(help.replace('\'', "`"));
+        let help = match odd {
+            '\u{a0}' => "write an ordinary blank in place of the no-break space".to_owned(),
+            odd => format!("write an ordinary blank in place of U+{:04X}", u32::from(odd)),
+        };
+        return error.with_help(help);
+    }
+    if let Some(keyword) = glued(word.as_str()) {
+        return error.with_help(format!("write a blank behind `{}`", keyword.name()));
     }
     match suggestion(word.as_str()) {
         Some(keyword) => error.with_help(format!("did you mean `{}`?", keyword.name())),
@@ -130,7 +138,20 @@ pub(super) fn unknown(word: &Text) -> Diagnostic {
     }
 }
 
+/// An instruction with its first argument right behind it.
+fn glued(word: &str) -> Option<Keyword> {
+    let begins = |keyword: &&Keyword| {
+        let rest = word.strip_prefix(keyword.name()).unwrap_or_default();
+        rest.starts_with(|ch: char| !ch.is_ascii_uppercase())
+    };
+    Keyword::ALL.iter().find(begins).copied()
+}
+
 fn suggestion(word: &str) -> Option<Keyword> {
+    // Of a shell, and close to instructions that mean something else.
+    if matches!(word, "cd" | "export" | "rm" | "cmp" | "sum") {
+        return None;
+    }
     let names = Keyword::ALL.iter().map(|keyword| keyword.name());
     suggest::nearest(word, names).and_then(Keyword::new)
 }

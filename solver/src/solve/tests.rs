@@ -59,7 +59,7 @@ impl Worker for Fake {
         Ok(ContentDigest::of(output.as_bytes()))
     }
 
-    fn look_up(&self, _: &Vertex, key: &Key) -> Option<String> {
+    fn look_up(&self, _: VertexId, _: &Vertex, key: &Key) -> Option<String> {
         self.records.lock().unwrap().get(key).cloned()
     }
 
@@ -67,7 +67,7 @@ impl Worker for Fake {
         self.warnings.lock().unwrap().get(key).cloned().unwrap_or_default()
     }
 
-    fn candidates(&self, op: &OpDigest) -> Vec<Candidate<String>> {
+    fn candidates(&self, _: VertexId, op: &OpDigest) -> Vec<Candidate<String>> {
         self.by_op.lock().unwrap().get(op.as_bytes()).cloned().unwrap_or_default()
     }
 

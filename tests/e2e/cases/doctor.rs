@@ -15,7 +15,7 @@ use super::machine::without_namespaces;
 for_each_user! { it_agrees_with_a_build, nothing_is_left_behind }
 
 /// Lines in their order.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "user namespaces",
     "user ids",
     "store",
@@ -25,6 +25,7 @@ const NAMES: [&str; 10] = [
     "seccomp",
     "steps",
     "network",
+    "emulation",
     "limits",
 ];
 
@@ -121,6 +122,10 @@ fn without_pasta() {
         let network = line(&run, "network");
         assert!(network.starts_with("network          missing  "), "{}", run.shown());
         assert!(network.contains("`apt install passt`"), "{network}");
+        // Emulators are looked for in PATH too; a host may have some of its own registered.
+        let emulation = line(&run, "emulation");
+        let helps = emulation.contains("apt install qemu-user-static");
+        assert!(helps || emulation.contains("  ok  "), "{emulation}");
     });
 }
 

@@ -15,6 +15,7 @@ mod examples;
 mod hostile;
 mod interrupt;
 mod invariants;
+mod lazy;
 mod lint;
 mod machine;
 mod mounts;

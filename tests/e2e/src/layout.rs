@@ -34,8 +34,9 @@ impl Layout {
         Layout::copy(world, &format!("docker://{}", registry.name(image)))
     }
 
-    /// Copies an image straight from rbuild's store.
+    /// Copies an image straight from rbuild's store, completed where bases were not fetched.
     pub fn of_store(world: &World, image: &str) -> Layout {
+        world.rbuild(&["images", "--complete"]).ok();
         Layout::copy(world, &format!("oci:{}:{image}", world.store().display()))
     }
 

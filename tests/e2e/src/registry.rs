@@ -1,9 +1,12 @@
 //! A real registry (Debian's docker-registry) on a free port of the loopback interface.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
@@ -18,6 +21,7 @@ pub struct Registry {
     /// `127.0.0.1:PORT`
     pub address: String,
     server: Child,
+    requests: Mutex<Receiver<String>>,
     _folder: TempDir,
 }
 
@@ -65,8 +69,20 @@ impl Registry {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let address = listening(&mut server);
-        Registry { address, server, _folder: folder }
+        let (address, requests) = listening(&mut server);
+        Registry { address, server, requests: Mutex::new(requests), _folder: folder }
+    }
+
+    /// How many blobs were fetched since the last call: configs and layers.
+    pub fn blobs_fetched(&self) -> usize {
+        // The log may be late. What was asked before this is in it before this.
+        let mark = format!("/v2/{:x}/tags/list", std::ptr::from_ref(self) as usize);
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {mark} HTTP/1.0\r\n\r\n").unwrap();
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        let requests = self.requests.lock().unwrap();
+        let lines = requests.iter().take_while(|line| !line.contains(&mark));
+        lines.filter(|line| line.contains("/blobs/sha256:")).count()
     }
 
     /// The name of an image here.
@@ -91,17 +107,24 @@ fn storage_in(folder: &Path) -> String {
     format!("  filesystem: {{rootdirectory: \"{}\"}}\n", folder.display())
 }
 
-/// Port 0 lets the kernel choose; the log says which it was. What follows is read and dropped, so
-/// that the server never waits for a reader.
-fn listening(server: &mut Child) -> String {
+/// Port 0 lets the kernel choose; the log says which it was. What follows is read at once, so that
+/// the server never waits for a reader; a line for each answer to a GET is kept.
+fn listening(server: &mut Child) -> (String, Receiver<String>) {
     let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
     let mut log = String::new();
     for line in lines.by_ref() {
         let line = line.unwrap();
         if let Some((_, rest)) = line.split_once("listening on ") {
             let address = rest.split([' ', '"', ',']).next().unwrap().to_owned();
-            std::thread::spawn(move || lines.for_each(drop));
-            return address;
+            let (sender, requests) = channel();
+            std::thread::spawn(move || {
+                let lines = lines.map_while(Result::ok);
+                let answers = lines.filter(|line| {
+                    line.contains("response completed") && line.contains("http.request.method=GET")
+                });
+                answers.for_each(|line| drop(sender.send(line)));
+            });
+            return (address, requests);
         }
         log.push_str(&line);
         log.push('\n');

@@ -59,11 +59,11 @@ impl Drop for StopOnDrop {
 impl Pull<'_> {
     async fn layer(&self, blob: &Descriptor, diff_id: Digest) -> Result<LayerId, ImageError> {
         let store = &self.source.store;
-        if let Some(layer) = store.layers().by_diff_id(&diff_id) {
+        if let Some(layer) = store.layers().here(&diff_id) {
             return Ok(layer);
         }
         let _claim = self.claim(blob, diff_id).await?;
-        if let Some(layer) = store.layers().by_diff_id(&diff_id) {
+        if let Some(layer) = store.layers().here(&diff_id) {
             return Ok(layer);
         }
         match store.blobs().contains(&blob.digest) {

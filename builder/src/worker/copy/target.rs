@@ -3,10 +3,12 @@
 //! Nothing is written here. Links are followed by hand, inside a root that is the image's or, for
 //! an archive, the directory that it is unpacked in.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::Path;
 
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Found, NodeKind, Tree};
+use rbuild_cache::tree::{Found, NodeKind, OpenError, Owners, Tree};
 
 use super::CopyError;
 
@@ -17,7 +19,25 @@ const MAX_LINKS: usize = 40;
 pub struct Target {
     base: Option<Tree>,
     made: HashMap<Vec<u8>, Made>,
+    /// Where layers below `base` were not fetched: what is taken to be absent there.
+    absent: Option<RefCell<Vec<Vec<u8>>>>,
 }
+
+/// What is known of the image that a copy goes onto.
+#[derive(Debug, Clone, Copy)]
+pub enum Below<'a> {
+    /// All of it; none for an empty one.
+    Seen(Option<&'a Path>),
+    /// Its upper layers, if there are any. Those below were not fetched: that they have nothing at
+    /// a path is a guess.
+    Unseen(Option<&'a Path>),
+}
+
+/// What is in most images, so that guessing that it is not there makes no sense.
+const USUAL: [&str; 23] = [
+    "bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt",
+    "proc", "root", "run", "sbin", "selinux", "snap", "srv", "sys", "tmp", "usr", "var",
+];
 
 /// What was put at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +78,18 @@ pub struct NewDir {
 
 impl Target {
     /// The base as it is.
-    pub fn new(base: Option<Tree>) -> Target {
-        Target { base, made: HashMap::new() }
+    pub fn new(below: Below<'_>) -> Result<Target, OpenError> {
+        let (path, absent) = match below {
+            Below::Seen(path) => (path, None),
+            Below::Unseen(path) => (path, Some(RefCell::default())),
+        };
+        let base = path.map(|base| Tree::open(base, Owners::Kept, None)).transpose()?;
+        Ok(Target { base, made: HashMap::new(), absent })
+    }
+
+    /// What was taken to be absent, each path once and none that is below another one.
+    pub fn guessed(self) -> Vec<Vec<u8>> {
+        self.absent.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// The base image, if there is one.
@@ -74,10 +104,28 @@ impl Target {
         }
         let nearest = ancestors(path).rev().find_map(|ancestor| self.made.get(ancestor));
         match (&self.base, nearest) {
-            (Some(base), None | Some(Made::Dir)) => Ok(base.look(path)?.map(There::Base)),
+            (Some(base), None | Some(Made::Dir)) => match base.look(path)? {
+                Some(found) => Ok(Some(There::Base(found))),
+                None => self.guess(path).map(|()| None),
+            },
             (None, None) if path.is_empty() => Ok(Some(There::Made(Made::NewDir))),
+            (None, None | Some(Made::Dir)) => self.guess(path).map(|()| None),
             _ => Ok(None),
         }
+    }
+
+    /// Nothing that was seen has something at `path`.
+    fn guess(&self, path: &[u8]) -> Result<(), CopyError> {
+        let Some(absent) = &self.absent else { return Ok(()) };
+        let first = path.split(|byte| *byte == b'/').next().unwrap_or_default();
+        if USUAL.iter().any(|usual| usual.as_bytes() == first) {
+            return Err(CopyError::Unseen(absolute(path)));
+        }
+        let mut absent = absent.borrow_mut();
+        if !absent.iter().any(|known| path == known || is_below(path, known)) {
+            absent.push(path.to_vec());
+        }
+        Ok(())
     }
 
     /// Follows the links of `path`, the last one too. `root` is what `/` and `..` lead to at most.
@@ -155,7 +203,7 @@ impl Target {
 
     /// Remembers that `path` is no directory any more, and nothing is below it.
     pub fn replace_directory(&mut self, path: &[u8], made: Made) {
-        self.made.retain(|at, _| !(at.starts_with(path) && at.get(path.len()) == Some(&b'/')));
+        self.made.retain(|at, _| !is_below(at, path));
         self.put(path, made);
     }
 }
@@ -212,6 +260,10 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
         (false, true) => directory.to_vec(),
         (false, false) => [directory, b"/", name].concat(),
     }
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path.starts_with(directory) && path.get(directory.len()) == Some(&b'/')
 }
 
 /// The directory and the name in it.

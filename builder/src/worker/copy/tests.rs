@@ -1,6 +1,9 @@
 //! `COPY` and `ADD` as Docker does them: each row was compared with what it makes.
 
+use std::path::Path;
+
 use rbuild_cache::layer::Kind;
+use rbuild_cache::tree::{Owners, Tree};
 
 use super::*;
 

@@ -50,7 +50,7 @@ fn what_is_missing_is_made() {
             mode: 0o755,
         };
         let mut memory = Memory::default();
-        let made = make_dir(&op, Some(base.path()), NOW, &mut memory);
+        let made = make_dir(&op, Below::Seen(Some(base.path())), NOW, &mut memory);
         let lines = made.map(|_| memory.lines());
         assert_eq!(
             lines.unwrap_or_else(|e| vec![format!("error: {e}")]),
@@ -64,6 +64,6 @@ fn what_is_missing_is_made() {
 fn without_a_base_it_is_made() {
     let op = MakeDirOp { base: None, path: "/a/b".into(), user: String::new(), mode: 0o755 };
     let mut memory = Memory::default();
-    make_dir(&op, None, NOW, &mut memory).unwrap();
+    make_dir(&op, Below::Seen(None), NOW, &mut memory).unwrap();
     assert_eq!(memory.lines(), ["d 0755 0:0 a", "d 0755 0:0 a/b"]);
 }

@@ -17,6 +17,7 @@ use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 
 use super::{Held, Prepared};
 use crate::sandbox::Source;
+use crate::worker::copy::target::Below;
 use crate::worker::copy::{self, Copy};
 use crate::worker::{BuildWorker, Inputs, Output, WorkError, lock};
 
@@ -134,7 +135,8 @@ fn copy_of(
         chmod: None,
     };
     let selections = [selection.clone()];
-    let copy = Copy { op: &op, base: None, selections: &selections, time: worker.now() };
+    let below = Below::Seen(None);
+    let copy = Copy { op: &op, below, selections: &selections, time: worker.now() };
     let mut layer = worker.store.layers().begin()?;
     let copied = copy::copy(&copy, &mut layer)?;
     if let Some(one) = selection.matches.first().filter(|one| one.top.node.is_dir()) {

@@ -10,6 +10,7 @@ use rbuild_solver::op::mount::{self as op, CacheMount, FileOwner, MountKind};
 use rbuild_solver::op::{CopyOp, CopySource, ExecOp, Unpack};
 
 use super::MountFailure;
+use crate::worker::copy::target::Below;
 use crate::worker::copy::{self, Copy, Sink};
 use crate::worker::{BuildWorker, Inputs, WorkError, lock};
 
@@ -151,7 +152,8 @@ fn fill(
         chmod: None,
     };
     let selections = [selection];
-    let copy = Copy { op: &op, base: None, selections: &selections, time: worker.now() };
+    let below = Below::Seen(None);
+    let copy = Copy { op: &op, below, selections: &selections, time: worker.now() };
     copy::copy(&copy, new)?;
     Ok(owner)
 }

@@ -15,7 +15,7 @@ fn id(n: usize) -> LayerId {
 
 fn layer(n: usize, size: u64) -> LayerUsage {
     let form = Form::Directory;
-    LayerUsage { id: id(n), form, size, used: NOW, held: false, has_diff_id: false }
+    LayerUsage { id: id(n), form: Some(form), size, used: NOW, held: false, has_diff_id: false }
 }
 
 fn record(key: u8, layers: &[usize], seconds: u64) -> RecordUsage {

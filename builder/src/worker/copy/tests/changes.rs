@@ -18,7 +18,8 @@ fn copy_after(lines: &[&str], change: impl FnOnce(&Path)) -> Result<(Memory, Cop
     let op = copy_op("COPY . /").op;
     let mut memory = Memory::default();
     let selections = [selection];
-    let job = Copy { op: &op, base: None, selections: &selections, time: support::NOW };
+    let job =
+        Copy { op: &op, below: Below::Seen(None), selections: &selections, time: support::NOW };
     let copied = copy(&job, &mut memory)?;
     Ok((memory, copied))
 }

@@ -219,8 +219,8 @@ pub fn run_into(
         selection
     };
     let selections: Vec<Arc<Selection>> = selectors.iter().map(select).collect();
-    let base = base.map(Disk::path);
-    copy(&Copy { op, base, selections: &selections, time: NOW }, sink)
+    let below = Below::Seen(base.map(Disk::path));
+    copy(&Copy { op, below, selections: &selections, time: NOW }, sink)
 }
 
 /// What the layer holds, or the error as one line.
