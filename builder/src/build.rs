@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use rbuild_cache::Digest;
 use rbuild_frontend::ast::Ast;
-use rbuild_frontend::diagnostic::{Diagnostic, Severity};
+use rbuild_frontend::diagnostic::Diagnostic;
 use rbuild_frontend::parser::parse;
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::Bases;
@@ -31,7 +31,7 @@ use crate::worker::{BuildWorker, Known};
 
 pub use error::BuildError;
 use output::Finished;
-use variant::{Variant, Work, lower_all, missing_bases, variants};
+use variant::{Variant, Work, lower_all, missing_bases, variants, wrong_with_stages};
 
 /// What came of a build.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub fn build(
     let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
-    let ast = read(&source, progress)?;
+    let ast = read(&source, options, progress)?;
     let variants = variants(&ast, &source, options)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let images = Images::open(session, progress)?;
@@ -91,15 +91,18 @@ fn open_context(
     Ok(context)
 }
 
-/// Reads the Dockerfile; shows its warnings, fails on its errors.
-fn read(source: &Source, progress: &Progress) -> Result<Ast, BuildError> {
+/// Reads the Dockerfile; shows its warnings, fails on its errors: all of them that can be told.
+fn read(source: &Source, options: &BuildOptions, progress: &Progress) -> Result<Ast, BuildError> {
     let parsed = parse(source);
-    let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
-    if parsed.diagnostics.iter().any(|diagnostic| is_error(&diagnostic)) {
-        return Err(BuildError::dockerfile(&parsed.diagnostics, source));
+    if !parsed.has_errors() {
+        warn(&parsed.diagnostics, source, progress);
+        return Ok(parsed.ast);
     }
-    warn(&parsed.diagnostics, source, progress);
-    Ok(parsed.ast)
+    let stages = wrong_with_stages(&parsed, source, options);
+    let mut diagnostics = parsed.diagnostics;
+    diagnostics.extend(stages);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    Err(BuildError::dockerfile(&diagnostics, source))
 }
 
 /// Finds the digests and configs of all images that the target needs, for every platform. A base can

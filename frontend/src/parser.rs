@@ -39,6 +39,18 @@ pub struct Parsed {
     /// The findings in the order of the file. After an [`Severity::Error`] the tree is not
     /// complete.
     pub diagnostics: Vec<Diagnostic>,
+    /// How far the stages can be told from the tree.
+    pub stages: Stages,
+}
+
+/// Whether what is wrong with a file leaves its stages as they were meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stages {
+    /// Every `FROM` and `ARG` is in the tree.
+    #[default]
+    Known,
+    /// One may be missing: what the tree says of stages may be wrong.
+    Unknown,
 }
 
 impl Parsed {
@@ -85,7 +97,10 @@ impl<'a> Parser<'a> {
             let statement = Statement::new(&line.text);
             match statement.keyword {
                 Some(keyword) => self.known(line, statement, keyword),
-                None => self.unknown_instruction(&statement),
+                None => {
+                    self.parsed.stages = Stages::Unknown;
+                    self.unknown_instruction(&statement);
+                }
             }
         }
         self.end_of_unknown();
@@ -104,7 +119,12 @@ impl<'a> Parser<'a> {
         let diagnostics = &mut self.parsed.diagnostics;
         let mut context = Context { escape: self.lexer.escape(), diagnostics };
         let word = statement.word.clone();
-        let Some(mut kind) = context.kind(statement, keyword) else { return };
+        let Some(mut kind) = context.kind(statement, keyword) else {
+            if matches!(keyword, Keyword::From | Keyword::Arg) {
+                self.parsed.stages = Stages::Unknown;
+            }
+            return;
+        };
         if let Kind::Onbuild(Onbuild { trigger: Some(trigger), .. }) = &mut kind {
             trigger.span.end = span.end;
         }
@@ -131,6 +151,7 @@ impl<'a> Parser<'a> {
         }
         let body = self.lexer.heredoc_body(&word).unwrap_or_else(|unterminated| {
             self.parsed.diagnostics.push(self.unterminated(&word, &unterminated));
+            self.parsed.stages = Stages::Unknown;
             Text::default()
         });
         let heredoc::Word { text, name, expansion, tabs, fd, .. } = word;

@@ -11,7 +11,7 @@ use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, StageGraph, stages, stages_with_errors};
 use rbuild_solver::graph::Graph;
 
-use super::variant::{Variant, each_once};
+use super::variant::{Variant, each_once, wrong_with_stages};
 use super::{BuildError, error, now, open_context, policy};
 use crate::cli::Session;
 use crate::exit::Exit;
@@ -74,8 +74,14 @@ pub fn check(
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
     let parsed = parse(&source);
+    let stages = match parsed.has_errors() {
+        true => wrong_with_stages(&parsed, &source, options),
+        false => Vec::new(),
+    };
     let is_error = |found: &Diagnostic| found.severity == Severity::Error;
-    let (errors, warnings) = parsed.diagnostics.into_iter().partition(is_error);
+    let (mut errors, warnings): (Vec<_>, _) = parsed.diagnostics.into_iter().partition(is_error);
+    errors.extend(stages);
+    errors.sort_by_key(|error| error.span.start);
     let mut checked = Checked { source, warnings, findings: Vec::new(), errors };
     if !checked.errors.is_empty() {
         return Ok(checked);
@@ -143,7 +149,7 @@ pub fn offered(
     let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
-    let ast = super::read(&source, progress)?;
+    let ast = super::read(&source, options, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let outline = outline(&ast, &graph, &options.frontend);

@@ -7,6 +7,7 @@ use rbuild_frontend::Options as FrontendOptions;
 use rbuild_frontend::ast::Ast;
 use rbuild_frontend::diagnostic::Diagnostic;
 use rbuild_frontend::lower::{Lowered, lower};
+use rbuild_frontend::parser::{Parsed, Stages};
 use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::{BaseRequest, Bases, StageGraph, stages};
 use rbuild_solver::graph::{Graph, VertexId};
@@ -41,6 +42,20 @@ pub fn variants(
         let stages = stages(ast, source, &options)?;
         Ok(Variant { options, stages })
     }))
+}
+
+/// What is wrong with the stages of a file that has other errors, if its stages can be told.
+pub fn wrong_with_stages(
+    parsed: &Parsed,
+    source: &Source,
+    options: &BuildOptions,
+) -> Vec<Diagnostic> {
+    if parsed.stages == Stages::Unknown {
+        return Vec::new();
+    }
+    let variants = variants(&parsed.ast, source, options);
+    let missing = variants.and_then(|variants| missing_bases(&variants, &Bases::default()));
+    missing.err().unwrap_or_default()
 }
 
 /// What still has to be looked up for any of them, each image once.

@@ -3,8 +3,8 @@
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
-use super::Parser;
 use super::keyword::Keyword;
+use super::{Parser, Stages};
 
 /// An instruction of the file, understood or not.
 #[derive(Debug)]
@@ -25,6 +25,9 @@ impl Parser<'_> {
     pub fn check_order(&mut self) {
         let first_from = self.seen.iter().position(|seen| seen.keyword == Keyword::From);
         let before = &self.seen[..first_from.unwrap_or(self.seen.len())];
+        if first_from.is_none() {
+            self.parsed.stages = Stages::Unknown;
+        }
         if let Some(early) = before.iter().find(|seen| seen.keyword != Keyword::Arg) {
             self.parsed.diagnostics.push(too_early(early, first_from.is_some()));
         } else if first_from.is_none() && !self.parsed.has_errors() {
