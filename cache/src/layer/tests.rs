@@ -459,3 +459,46 @@ fn stacks_are_put_on_one_another() {
         assert!(!stack(&[0, 1, 2]).holds(&stack(other)), "{other:?}");
     }
 }
+
+#[test]
+fn a_stack_may_be_as_deep_as_the_kernel_takes_it() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Directory);
+    let layer = |n: usize| fresh.layer(&[(file(&format!("f{n}"), 0o644, 1), "x")]);
+    let mut stack = Snapshot { layers: (0..super::error::MOST_LAYERS).map(layer).collect() };
+    let view = fresh.layers().view(&stack).unwrap();
+    assert_eq!(fs::read_dir(view.path()).unwrap().count(), stack.layers.len());
+    stack.layers.push(layer(stack.layers.len()));
+    assert!(matches!(fresh.layers().view(&stack), Err(MountError::TooDeep(500))));
+}
+
+#[test]
+fn a_layer_that_is_not_here_is_filled_in_when_it_comes() {
+    support::private_mounts();
+    for form in FORMS {
+        let (made, fresh) = (Fresh::of(form), Fresh::of(form));
+        let layer = made.layer(&[(file("app", 0o644, 1), "x")]);
+        let tar = made.layers().tar(&layer, None).unwrap();
+        let bytes = made.blob(&tar.diff_id);
+        let base = fresh.layers().announce(&tar.diff_id, (&tar.diff_id, tar.size)).unwrap();
+        let top = fresh.layer(&[(file("top", 0o644, 1), "y")]);
+        let stack = Snapshot { layers: vec![base, top] };
+        for (absent, wrong) in [(&b"other"[..], false), (b"app", true)] {
+            let guess = Guess { layer: top, below: vec![base], absent: vec![absent.to_vec()] };
+            fresh.layers().put_guess(&guess).unwrap();
+            assert_eq!(fresh.layers().guesses(&stack).unwrap(), [guess.clone()]);
+            if !wrong {
+                let missing = fresh.layers().missing(&stack).unwrap();
+                assert_eq!((missing.len(), missing[0].blob), (1, tar.diff_id));
+                assert!(matches!(fresh.layers().view(&stack), Err(MountError::NotHere(_))));
+                assert_eq!(fresh.layers().import(&mut &bytes[..], &tar.diff_id).unwrap(), base);
+                assert_eq!(fresh.layers().missing(&stack).unwrap(), []);
+            }
+            let found = fresh.layers().check_guess(&guess).unwrap();
+            assert_eq!(found.is_some(), wrong);
+            assert_eq!(fresh.layers().guesses(&stack).unwrap(), []);
+            // With a wrong guess goes what was made on it.
+            assert_eq!(fresh.layers().missing(&Snapshot { layers: vec![top] }).is_err(), wrong);
+        }
+    }
+}
