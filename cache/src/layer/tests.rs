@@ -486,7 +486,7 @@ fn a_layer_that_is_not_here_is_filled_in_when_it_comes() {
         for (absent, wrong) in [(&b"other"[..], false), (b"app", true)] {
             let guess = Guess { layer: top, below: vec![base], absent: vec![absent.to_vec()] };
             fresh.layers().put_guess(&guess).unwrap();
-            assert_eq!(fresh.layers().guesses(&stack).unwrap(), [guess.clone()]);
+            assert_eq!(fresh.layers().guesses(&stack).unwrap(), std::slice::from_ref(&guess));
             if !wrong {
                 let missing = fresh.layers().missing(&stack).unwrap();
                 assert_eq!((missing.len(), missing[0].blob), (1, tar.diff_id));
