@@ -24,6 +24,7 @@ mod files;
 mod images;
 mod layers;
 mod lazy;
+mod pieces;
 mod records;
 mod used;
 
@@ -31,6 +32,7 @@ pub use blobs::BlobSource;
 pub(crate) use columns::{bytes, nanoseconds, now, size, time};
 pub use layers::Form;
 pub(crate) use layers::LayerRow;
+pub(crate) use pieces::PiecePlace;
 pub(crate) use records::{Doomed, RecordRow};
 
 /// Why the record index did not answer.
@@ -73,7 +75,7 @@ pub(crate) struct Db {
 const TABLES: &str = include_str!("db/tables.sql");
 
 /// Kept in SQLite's `user_version`.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// How long to wait for another process's transaction. They take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);

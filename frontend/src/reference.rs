@@ -78,6 +78,25 @@ pub enum Reason {
     Digest(String),
 }
 
+impl BadReference {
+    /// What was probably meant.
+    pub fn help(&self) -> Option<String> {
+        let BadReference { text, reason } = self;
+        if let Some((_, rest)) = text.split_once("://") {
+            return Some(format!(
+                "leave out what stands before `{rest}`: this is not a web address"
+            ));
+        }
+        match reason {
+            Reason::UpperCase => Some(format!("did you mean `{}`?", text.to_lowercase())),
+            Reason::Tag(tag) if tag.is_empty() => {
+                Some(format!("write a tag behind the `:`, or `{}`", text.trim_end_matches(':')))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Reference {
     /// The full name, which names the image in the store:
     /// `docker.io/library/busybox:latest`, `..@sha256:..`, or with both.

@@ -50,6 +50,8 @@ pub(crate) struct Stage {
     pub(crate) base: StageBase,
     /// `--platform`, or the platform to build for.
     pub(crate) platform: Platform,
+    /// Variables in the name of its base that have no value.
+    pub(crate) unset: BTreeSet<String>,
     pub(crate) instructions: Vec<Instruction>,
     /// A named context stands for it, and nothing of it is built.
     pub(crate) replaced: bool,
@@ -138,35 +140,8 @@ pub fn stages_with_errors(
         contexts: options.contexts.clone(),
         platform: options.platform.clone(),
     };
-    for instruction in after {
-        match &instruction.kind {
-            Kind::From(base) => match graph.stage(base, instruction, source) {
-                Ok(stage) => graph.stages.push(stage),
-                Err(diagnostic) => {
-                    diagnostics.push(*diagnostic);
-                    graph.stages.push(graph.broken_stage(base, instruction, source));
-                }
-            },
-            _ => {
-                if let Some(stage) = graph.stages.last_mut().filter(|stage| !stage.replaced) {
-                    stage.instructions.push(instruction.clone());
-                }
-            }
-        }
-    }
-    match graph.find_target(options.target.as_deref()) {
-        Ok(target) => (graph.target, graph.wanted) = (target, vec![target]),
-        Err(diagnostic) => diagnostics.push(*diagnostic),
-    }
-    for name in &options.also {
-        match graph.find_target(Some(name)) {
-            Ok(stage) => {
-                graph.also.push(stage);
-                graph.wanted.push(stage);
-            }
-            Err(diagnostic) => diagnostics.push(*diagnostic),
-        }
-    }
+    diagnostics.extend(graph.add_stages(after, source));
+    diagnostics.extend(graph.add_targets(options));
     if !diagnostics.is_empty() {
         graph.wanted.clear();
     }
@@ -207,6 +182,40 @@ impl StageGraph {
         self.stages[stage].name.clone().unwrap_or_else(|| format!("stage-{stage}"))
     }
 
+    fn add_stages(&mut self, instructions: &[Instruction], source: &Source) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        for instruction in instructions {
+            if let Kind::From(base) = &instruction.kind {
+                let stage = self.stage(base, instruction, source).unwrap_or_else(|diagnostic| {
+                    diagnostics.push(*diagnostic);
+                    self.broken_stage(base, instruction, source)
+                });
+                self.stages.push(stage);
+            } else if let Some(stage) = self.stages.last_mut().filter(|stage| !stage.replaced) {
+                stage.instructions.push(instruction.clone());
+            }
+        }
+        diagnostics
+    }
+
+    fn add_targets(&mut self, options: &Options) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        match self.find_target(options.target.as_deref()) {
+            Ok(target) => (self.target, self.wanted) = (target, vec![target]),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
+        for name in &options.also {
+            match self.find_target(Some(name)) {
+                Ok(stage) => {
+                    self.also.push(stage);
+                    self.wanted.push(stage);
+                }
+                Err(diagnostic) => diagnostics.push(*diagnostic),
+            }
+        }
+        diagnostics
+    }
+
     fn stage(&self, from: &Base, instruction: &Instruction, source: &Source) -> Fallible<Stage> {
         let mut stage = self.broken_stage(from, instruction, source);
         if let Some(context) = stage.name.as_deref().and_then(|name| self.named_context(name)) {
@@ -221,6 +230,7 @@ impl StageGraph {
             return Err(Box::new(self.with_unset(error, &image.unset)));
         }
         stage.base = self.base(&image.text);
+        stage.unset = image.unset;
         if let Some(text) = &from.platform {
             let platform = expand(style, text, &self.globals)?;
             stage.platform = Platform::parse(&platform.text)
@@ -236,6 +246,7 @@ impl StageGraph {
             name: from.name.as_ref().map(|name| name.as_str().to_lowercase()),
             base: StageBase::Scratch,
             platform: self.platform.clone(),
+            unset: BTreeSet::new(),
             instructions: Vec::new(),
             replaced: false,
             span: instruction.span.clone(),

@@ -67,6 +67,7 @@ impl Db {
                   SELECT diff_id FROM layers WHERE diff_id IS NOT NULL)",
                 [],
             )?;
+            t.execute("DELETE FROM pieces WHERE blob NOT IN (SELECT digest FROM blobs)", [])?;
             Ok(())
         })
     }
@@ -76,7 +77,7 @@ impl Db {
         self.write(|t| {
             t.execute_batch(
                 "DELETE FROM records; DELETE FROM tars; DELETE FROM guesses; DELETE FROM layers; DELETE FROM blobs; \
-                 DELETE FROM compressed; DELETE FROM blob_sources; DELETE FROM resolutions; \
+                 DELETE FROM compressed; DELETE FROM pieces; DELETE FROM blob_sources; DELETE FROM resolutions; \
                  DELETE FROM images; DELETE FROM file_lists;",
             )
         })

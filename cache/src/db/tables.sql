@@ -39,6 +39,17 @@ CREATE TABLE compressed (
     PRIMARY KEY (diff_id, how)
 ) STRICT, WITHOUT ROWID;
 
+-- Where a piece of an archive lies compressed, within a blob.
+CREATE TABLE pieces (
+    how    TEXT NOT NULL,
+    plain  BLOB NOT NULL,          -- BLAKE3 of the piece
+    blob   BLOB NOT NULL,
+    start  INTEGER NOT NULL,
+    size   INTEGER NOT NULL,
+    packed BLOB NOT NULL,          -- BLAKE3 of its compressed form
+    PRIMARY KEY (how, plain)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE blobs (
     digest BLOB PRIMARY KEY,
     size   INTEGER NOT NULL,

@@ -1,23 +1,28 @@
 //! Compressed archives: the same bytes on every machine, however many threads it has.
 //!
-//! The archive is cut into pieces of a fixed size and each is compressed on its own: to a gzip
+//! The archive is cut into pieces (`cut`) and each is compressed on its own (`pieces`): to a gzip
 //! member (RFC 1952, section 2.2) or a zstd frame (RFC 8878, section 3.1). A row of them is a valid
-//! file of its format, and readers give the pieces joined. The pieces cost about 1 % in size.
+//! file of its format, and readers give the pieces joined. The pieces cost about 1 % in size. One
+//! that an earlier archive had is taken from where it lies compressed (`known`).
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
-
-use libdeflater::{CompressionLvl, Compressor};
-use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use super::indexed::TAR;
 use super::source::Body;
 use super::{CompressError, Layers, ReadError};
-use crate::blob::{BlobReadError, BlobWriter};
+use crate::blob::BlobReadError;
 use crate::db::Form;
 use crate::digest::Digest;
 use crate::fs;
+
+use cut::Lengths;
+use known::Known;
+use pieces::Compressing;
+
+mod cut;
+mod known;
+mod pieces;
 
 /// How to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,11 +39,9 @@ pub enum Compression {
     },
 }
 
-const GZIP_PIECE: usize = 1 << 20;
+const GZIP_PIECES: Lengths = Lengths { least: 256 << 10, average: 512 << 10, most: 2 << 20 };
 /// Frames know nothing of each other, and zstd looks back further than gzip.
-const ZSTD_PIECE: usize = 4 << 20;
-/// How many pieces a thread compresses before they are written.
-const PIECES_PER_THREAD: usize = 4;
+const ZSTD_PIECES: Lengths = Lengths { least: 512 << 10, average: 1 << 20, most: 4 << 20 };
 
 impl Default for Compression {
     fn default() -> Compression {
@@ -55,15 +58,15 @@ impl Compression {
     /// The name of these bytes in the index. It changes when the bytes do.
     fn name(self) -> String {
         match self {
-            Compression::Gzip { level } => format!("gzip-{level}"),
-            Compression::Zstd { level } => format!("zstd-{level}"),
+            Compression::Gzip { level } => format!("gzip-{level}-cut"),
+            Compression::Zstd { level } => format!("zstd-{level}-cut"),
         }
     }
 
-    fn piece(self) -> usize {
+    fn lengths(self) -> Lengths {
         match self {
-            Compression::Gzip { .. } => GZIP_PIECE,
-            Compression::Zstd { .. } => ZSTD_PIECE,
+            Compression::Gzip { .. } => GZIP_PIECES,
+            Compression::Zstd { .. } => ZSTD_PIECES,
         }
     }
 
@@ -93,7 +96,9 @@ impl Layers {
         {
             return Ok((digest, size));
         }
-        let mut out = Compressing::new(how, self.inner.blobs.writer().map_err(ReadError::from)?);
+        let pieces = Known::new(&root.db, &self.inner.blobs, how.name());
+        let blob = self.inner.blobs.writer().map_err(ReadError::from)?;
+        let mut out = Compressing::new(how, blob, &pieces);
         let failed = |cause| CompressError::Failed { diff_id: *diff_id, cause };
         match self.body(diff_id)? {
             Some((body, size)) => {
@@ -102,12 +107,13 @@ impl Layers {
             }
             None => out = self.stream(diff_id, out)?,
         }
-        let (blob, found) = out.finish().map_err(failed)?;
-        if found != *diff_id {
-            return Err(failed(io::Error::other(format!("its bytes are now `{found}`"))));
+        let written = out.finish().map_err(failed)?;
+        if written.plain != *diff_id {
+            return Err(failed(io::Error::other(format!("its bytes are now `{}`", written.plain))));
         }
-        let (digest, size) = blob.finish(None).map_err(ReadError::from)?;
+        let (digest, size) = written.blob.finish(None).map_err(ReadError::from)?;
         root.or_warn(root.db.put_compressed(diff_id, &how.name(), &digest, size));
+        root.or_warn(pieces.keep(&digest, &written.places));
         Ok((digest, size))
     }
 
@@ -127,109 +133,14 @@ impl Layers {
     }
 
     /// Writes the archive as it is made from the layer's tree: it need not be on the disk.
-    fn stream(&self, diff_id: &Digest, out: Compressing) -> Result<Compressing, ReadError> {
+    fn stream<'a>(
+        &self,
+        diff_id: &Digest,
+        out: Compressing<'a>,
+    ) -> Result<Compressing<'a>, ReadError> {
         match self.archived(diff_id)?.first() {
             Some((layer, clamp)) => self.write_archive(layer, *clamp, out),
             None => Err(BlobReadError::Absent { digest: *diff_id }.into()),
         }
-    }
-}
-
-/// Compresses what is written to it, batch after batch; one goes to the blob, and into the digest
-/// of the archive, while the next is compressed.
-struct Compressing {
-    how: Compression,
-    blob: BlobWriter,
-    hasher: Sha256,
-    /// The pieces that are waiting; the last one may not be full.
-    pieces: Vec<Vec<u8>>,
-    ready: Vec<Vec<u8>>,
-}
-
-impl Compressing {
-    fn new(how: Compression, blob: BlobWriter) -> Compressing {
-        let pieces = vec![Vec::with_capacity(how.piece())];
-        Compressing { how, blob, hasher: Sha256::new(), pieces, ready: Vec::new() }
-    }
-
-    /// Ends the last piece. Gives the blob and the digest of what was written.
-    fn finish(mut self) -> io::Result<(BlobWriter, Digest)> {
-        self.batch()?;
-        put(&self.ready, &mut self.blob)?;
-        Ok((self.blob, Digest::from_hasher(self.hasher)))
-    }
-
-    fn batch(&mut self) -> io::Result<()> {
-        let pieces = std::mem::take(&mut self.pieces);
-        let (how, ready) = (self.how, std::mem::take(&mut self.ready));
-        let (blob, hasher) = (&mut self.blob, &mut self.hasher);
-        let (compressed, written) = rayon::join(
-            || compress(&pieces, how),
-            || {
-                pieces.iter().for_each(|piece| hasher.update(piece));
-                put(&ready, blob)
-            },
-        );
-        written?;
-        self.ready = compressed?;
-        Ok(())
-    }
-}
-
-impl Write for Compressing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = self.how.piece();
-        if self.pieces.last().is_none_or(|last| last.len() == piece) {
-            if self.pieces.len() == rayon::current_num_threads() * PIECES_PER_THREAD {
-                self.batch()?;
-            }
-            self.pieces.push(Vec::with_capacity(piece));
-        }
-        let Some(last) = self.pieces.last_mut() else { return Ok(0) };
-        let taken = bytes.len().min(piece - last.len());
-        last.extend_from_slice(&bytes[..taken]);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn put(pieces: &[Vec<u8>], blob: &mut BlobWriter) -> io::Result<()> {
-    pieces.iter().try_for_each(|piece| blob.write_all(piece))
-}
-
-fn compress(pieces: &[Vec<u8>], how: Compression) -> io::Result<Vec<Vec<u8>>> {
-    let pieces = pieces.par_iter();
-    match how {
-        Compression::Gzip { level } => {
-            let level = CompressionLvl::new(i32::from(level)).unwrap_or_default();
-            let start = || Compressor::new(level);
-            pieces.map_init(start, |gzip, piece| member(gzip, piece)).collect()
-        }
-        Compression::Zstd { level } => {
-            let start = || zstd::bulk::Compressor::new(i32::from(level));
-            pieces.map_init(start, |zstd, piece| frame(zstd, piece)).collect()
-        }
-    }
-}
-
-/// A gzip member without name and time.
-fn member(gzip: &mut Compressor, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = vec![0; gzip.gzip_compress_bound(bytes.len())];
-    let length = gzip.gzip_compress(bytes, &mut out).map_err(io::Error::other)?;
-    out.truncate(length);
-    Ok(out)
-}
-
-/// A zstd frame that tells its size.
-fn frame(
-    zstd: &mut io::Result<zstd::bulk::Compressor<'static>>,
-    bytes: &[u8],
-) -> io::Result<Vec<u8>> {
-    match zstd {
-        Ok(zstd) => zstd.compress(bytes),
-        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     }
 }

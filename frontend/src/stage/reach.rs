@@ -8,6 +8,7 @@ use crate::ast::{Instruction, Kind, Onbuild, Text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lower::mount;
 use crate::parser::parse_trigger;
+use crate::reference::Reference;
 use crate::source::{Source, Span};
 
 use super::lookup::CopyFrom;
@@ -115,7 +116,7 @@ impl Walk<'_> {
                         needed.insert(stage);
                     }
                     Ok(CopyFrom::Image(reference)) => {
-                        self.image(&reference, &self.graph.platform.clone(), step.span());
+                        self.image(&reference, &self.graph.platform, step.span(), &BTreeSet::new());
                     }
                     Ok(CopyFrom::Scratch | CopyFrom::Context(_)) => {}
                     Err(diagnostic) => self.diagnostics.push(step.place(*diagnostic)),
@@ -136,7 +137,7 @@ impl Walk<'_> {
             StageBase::Scratch | StageBase::Context(_) => Vec::new(),
             StageBase::Stage(base) => self.file_triggers(*base, &stage.span),
             StageBase::Image(reference) => {
-                self.image(reference, &stage.platform, stage.span.clone());
+                self.image(reference, &stage.platform, stage.span.clone(), &stage.unset);
                 self.image_triggers(reference, &stage.platform, &stage.span)
             }
         };
@@ -145,7 +146,20 @@ impl Walk<'_> {
         steps
     }
 
-    fn image(&mut self, reference: &str, platform: &Platform, span: Span) {
+    /// Asks for an image. In `unset` are the variables of its name that have no value.
+    fn image(
+        &mut self,
+        reference: &str,
+        platform: &Platform,
+        span: Span,
+        unset: &BTreeSet<String>,
+    ) {
+        if let Err(bad) = reference.parse::<Reference>() {
+            let mut error = Diagnostic::error("bad-reference", span, bad.to_string());
+            error.help = self.graph.meant_stage(reference, &error.span).or_else(|| bad.help());
+            self.diagnostics.push(self.graph.with_unset(error, unset));
+            return;
+        }
         let request =
             BaseRequest { reference: reference.to_owned(), platform: platform.clone(), span };
         let key = (request.reference.clone(), request.platform.clone());

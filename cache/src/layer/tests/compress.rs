@@ -83,6 +83,66 @@ fn compressing_is_remembered_until_the_blob_is_gone() {
     assert_eq!(fresh.layers().compressed(&diff_id, Compression::GZIP).unwrap(), first);
 }
 
+/// How many bytes of members two compressed archives share.
+fn shared(one: &[u8], other: &[u8]) -> usize {
+    // A member without name and time begins so (RFC 1952, section 2.3).
+    let begins = |bytes: &[u8]| bytes.starts_with(b"\x1f\x8b\x08\0\0\0\0\0");
+    let members = |bytes: &[u8]| {
+        let starts = (0..bytes.len()).filter(|at| begins(&bytes[*at..])).collect::<Vec<_>>();
+        let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+        let member = |(start, end): (&usize, usize)| bytes[*start..end].to_vec();
+        starts.iter().zip(ends).map(member).collect::<std::collections::HashSet<_>>()
+    };
+    members(one).intersection(&members(other)).map(Vec::len).sum()
+}
+
+/// A layer of files without a pattern, of which one has other bytes and another length.
+fn changed(fresh: &Fresh, seed: u64) -> Digest {
+    let mut writer = fresh.layers().begin().unwrap();
+    for number in 0..12_u64 {
+        let mut state = number + if number == 5 { seed } else { 0 };
+        let length = if number == 5 { 500_000 + seed } else { 500_000 };
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            bytes.push((state >> 56) as u8);
+        }
+        let entry = file(&format!("file-{number:02}"), 0o644, length);
+        writer.add(&entry, Some(&mut bytes.as_slice())).unwrap();
+    }
+    let layer = writer.finish().unwrap();
+    fresh.layers().tar(&layer, None).unwrap().diff_id
+}
+
+#[test]
+fn what_did_not_change_is_compressed_as_before_and_only_once() {
+    let fresh = Fresh::of(Form::Directory);
+    let (before, after) = (changed(&fresh, 100), changed(&fresh, 2_000));
+    let gzip = |diff_id| fresh.layers().compressed(diff_id, Compression::GZIP).unwrap();
+    let (first, size) = gzip(&before);
+    let (second, _) = gzip(&after);
+    let [one, other] = [&first, &second].map(|blob| fresh.blobs().read(blob).unwrap());
+    let same = shared(&one, &other) as u64;
+    assert!(same > size / 2, "{same} of {size}");
+    // What a store that knew nothing makes is the same.
+    let alone = Fresh::of(Form::Directory);
+    let diff_id = changed(&alone, 2_000);
+    assert_eq!(alone.layers().compressed(&diff_id, Compression::GZIP).unwrap().0, second);
+}
+
+#[test]
+fn a_damaged_blob_gives_no_pieces() {
+    let fresh = Fresh::of(Form::Directory);
+    let (before, after) = (changed(&fresh, 100), changed(&fresh, 2_000));
+    let (first, size) = fresh.layers().compressed(&before, Compression::GZIP).unwrap();
+    let path = fresh.blobs().path(&first);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&path, vec![0; size as usize]).unwrap();
+    let (second, _) = fresh.layers().compressed(&after, Compression::GZIP).unwrap();
+    let bytes = fresh.blobs().read(&second).unwrap();
+    assert_eq!(Digest::of(&filtered("gzip", &["-d"], bytes)), after);
+}
+
 #[test]
 fn levels_that_no_compressor_has_and_archives_that_nobody_has_are_refused() {
     let fresh = Fresh::of(Form::Directory);
