@@ -112,6 +112,8 @@ impl ImageSource {
         base: &Base,
         progress: &Progress,
     ) -> Result<Snapshot, ImageError> {
+        // What was pulled is identified by its diffIDs, whoever pulled it.
+        self.announce(base)?;
         let layers: Vec<LayerId> = pull::layers(self, base, progress).await?;
         Ok(Snapshot { layers })
     }

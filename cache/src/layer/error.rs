@@ -11,6 +11,9 @@ use crate::fs::FsError;
 use crate::id::LayerId;
 use crate::root::PlaceError;
 
+/// What overlayfs takes at most; one is left for the view's own empty layer.
+pub(super) const MOST_LAYERS: usize = 499;
+
 /// Why a layer could not be written from entries, or an active snapshot not be committed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -119,6 +122,12 @@ pub enum MountError {
     /// The store has no such layer any more.
     #[error("layer `{0}` is not in the store")]
     Missing(LayerId),
+    /// More layers than the kernel lays over each other.
+    #[error(
+        "{0} layers are more than the kernel lays over each other, which is {MOST_LAYERS}: let \
+         fewer steps change files, or copy the result into a stage of its own"
+    )]
+    TooDeep(usize),
     /// The layer has to be fetched first.
     #[error("layer `{0}` was not fetched")]
     NotHere(LayerId),

@@ -84,7 +84,9 @@ impl Layers {
 
     /// Notes a guess, before anything speaks of the layer.
     pub fn put_guess(&self, guess: &Guess) -> Result<(), DbError> {
-        self.inner.root.db.put_guess(guess)
+        self.inner.root.db.put_guess(guess)?;
+        guard(&self.inner.root.known).firm.remove(&guess.layer);
+        Ok(())
     }
 
     /// The guesses that a stack stands on and nobody has checked.

@@ -22,6 +22,7 @@ use rustix::mount::{
     unmount,
 };
 
+use super::error::MOST_LAYERS;
 use super::indexed::{INDEX, TAR};
 use super::marks::Rights;
 use super::{Layers, MountError, Snapshot};
@@ -71,6 +72,9 @@ impl Layers {
         }
         if lowers.is_empty() {
             lowers.push(self.empty()?);
+        }
+        if lowers.len() > MOST_LAYERS {
+            return Err(MountError::TooDeep(lowers.len()));
         }
         Ok(lowers)
     }

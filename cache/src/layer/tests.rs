@@ -420,7 +420,8 @@ fn an_archive_is_described_without_being_written_where_it_is_large() {
     let fresh = Fresh::of(Form::Directory);
     let size = 17 << 20;
     let mut writer = fresh.layers().begin().unwrap();
-    writer.add(&file("large", 0o644, size), Some(&mut std::io::repeat(b'x').take(size))).unwrap();
+    let large = Entry { mtime: (5, 0), ..file("large", 0o644, size) };
+    writer.add(&large, Some(&mut std::io::repeat(b'x').take(size))).unwrap();
     let layer = writer.finish().unwrap();
     for clamp in [None, Some(0)] {
         let archive = fresh.layers().archive(&layer, clamp).unwrap();
@@ -457,5 +458,48 @@ fn stacks_are_put_on_one_another() {
     }
     for other in [&[0, 2][..], &[2, 1], &[0, 1, 2, 0]] {
         assert!(!stack(&[0, 1, 2]).holds(&stack(other)), "{other:?}");
+    }
+}
+
+#[test]
+fn a_stack_may_be_as_deep_as_the_kernel_takes_it() {
+    support::private_mounts();
+    let fresh = Fresh::of(Form::Directory);
+    let layer = |n: usize| fresh.layer(&[(file(&format!("f{n}"), 0o644, 1), "x")]);
+    let mut stack = Snapshot { layers: (0..super::error::MOST_LAYERS).map(layer).collect() };
+    let view = fresh.layers().view(&stack).unwrap();
+    assert_eq!(fs::read_dir(view.path()).unwrap().count(), stack.layers.len());
+    stack.layers.push(layer(stack.layers.len()));
+    assert!(matches!(fresh.layers().view(&stack), Err(MountError::TooDeep(500))));
+}
+
+#[test]
+fn a_layer_that_is_not_here_is_filled_in_when_it_comes() {
+    support::private_mounts();
+    for form in FORMS {
+        let (made, fresh) = (Fresh::of(form), Fresh::of(form));
+        let layer = made.layer(&[(file("app", 0o644, 1), "x")]);
+        let tar = made.layers().tar(&layer, None).unwrap();
+        let bytes = made.blob(&tar.diff_id);
+        let base = fresh.layers().announce(&tar.diff_id, (&tar.diff_id, tar.size)).unwrap();
+        let top = fresh.layer(&[(file("top", 0o644, 1), "y")]);
+        let stack = Snapshot { layers: vec![base, top] };
+        for (absent, wrong) in [(&b"other"[..], false), (b"app", true)] {
+            let guess = Guess { layer: top, below: vec![base], absent: vec![absent.to_vec()] };
+            fresh.layers().put_guess(&guess).unwrap();
+            assert_eq!(fresh.layers().guesses(&stack).unwrap(), std::slice::from_ref(&guess));
+            if !wrong {
+                let missing = fresh.layers().missing(&stack).unwrap();
+                assert_eq!((missing.len(), missing[0].blob), (1, tar.diff_id));
+                assert!(matches!(fresh.layers().view(&stack), Err(MountError::NotHere(_))));
+                assert_eq!(fresh.layers().import(&mut &bytes[..], &tar.diff_id).unwrap(), base);
+                assert_eq!(fresh.layers().missing(&stack).unwrap(), []);
+            }
+            let found = fresh.layers().check_guess(&guess).unwrap();
+            assert_eq!(found.is_some(), wrong);
+            assert_eq!(fresh.layers().guesses(&stack).unwrap(), []);
+            // With a wrong guess goes what was made on it.
+            assert_eq!(fresh.layers().missing(&Snapshot { layers: vec![top] }).is_err(), wrong);
+        }
     }
 }

@@ -63,7 +63,11 @@ impl Root {
     /// Takes a layer out of the index, so that no record counts which needs it. Its bytes may be in
     /// use, and are left to pruning.
     pub(crate) fn forget_layer(&self, id: &LayerId) -> Result<(), DbError> {
-        guard(&self.known).present.remove(id);
+        {
+            let mut known = guard(&self.known);
+            known.present.remove(id);
+            known.here.remove(id);
+        }
         self.db.forget(&Doomed { layers: vec![*id], ..Doomed::default() })
     }
 

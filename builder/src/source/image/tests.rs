@@ -162,9 +162,13 @@ fn layers_are_kept_as_they_came_and_unpacked() {
 
     let other = tempfile::tempdir().unwrap();
     let other = Store::open(&other.path().join("store")).unwrap();
-    let directly = other.layers().import(&mut &tar("two")[..], &layers[1].diff_id).unwrap();
+    let blob = (&Digest::of(&layers[1].blob), layers[1].blob.len() as u64);
+    let announced = other.layers().announce(&layers[1].diff_id, blob).unwrap();
     let content = store.layers().content(&snapshot.layers[1]).unwrap();
-    assert_eq!(content, other.layers().content(&directly).unwrap());
+    assert_eq!(content, other.layers().content(&announced).unwrap(), "named by its diffID");
+    assert_eq!(other.layers().import(&mut &tar("two")[..], &layers[1].diff_id).unwrap(), announced);
+    assert_eq!(content, other.layers().content(&announced).unwrap());
+    assert_eq!(other.layers().here(&layers[1].diff_id), Some(announced));
 
     let asked = server.requests().len();
     assert_eq!(pull(&lab, &server).unwrap(), snapshot);
@@ -227,7 +231,7 @@ fn a_layer_that_is_not_what_the_config_says_is_refused() {
     let lab = lab(dir.path());
     let error = pull(&lab, &server).unwrap_err();
     assert!(matches!(error, ImageError::Layer { .. }), "{error:?}");
-    assert!(lab.source.store.layers().by_diff_id(&wrong.diff_id).is_none());
+    assert!(lab.source.store.layers().here(&wrong.diff_id).is_none());
     assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
 }
 
@@ -288,7 +292,7 @@ fn a_pull_that_nobody_wants_any_more_ends() {
             () = started.notified() => {}
         }
     });
-    assert!(lab.source.store.layers().by_diff_id(&layer.diff_id).is_none());
+    assert!(lab.source.store.layers().here(&layer.diff_id).is_none());
     assert_eq!(unfinished(dir.path()), Vec::<PathBuf>::new());
 }
 
