@@ -182,6 +182,13 @@ impl StageGraph {
         self.stages[stage].name.clone().unwrap_or_else(|| format!("stage-{stage}"))
     }
 
+    /// Whether a named context stands for this image: what its address is like is not for the file
+    /// to say.
+    pub(crate) fn is_named_image(&self, reference: &str) -> bool {
+        let is_it = |context: &NamedContext| matches!(context, NamedContext::Image(name) if name == reference);
+        self.contexts.values().any(is_it)
+    }
+
     fn add_stages(&mut self, instructions: &[Instruction], source: &Source) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         for instruction in instructions {

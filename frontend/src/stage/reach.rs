@@ -154,7 +154,9 @@ impl Walk<'_> {
         span: Span,
         unset: &BTreeSet<String>,
     ) {
-        if let Err(bad) = reference.parse::<Reference>() {
+        if let Err(bad) = reference.parse::<Reference>()
+            && !self.graph.is_named_image(reference)
+        {
             let mut error = Diagnostic::error("bad-reference", span, bad.to_string());
             error.help = self.graph.meant_stage(reference, &error.span).or_else(|| bad.help());
             self.diagnostics.push(self.graph.with_unset(error, unset));
