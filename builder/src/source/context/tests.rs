@@ -24,7 +24,7 @@ impl Lab {
     fn new() -> Lab {
         let folder = TempDir::new().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Lab { _folder: folder, store, runtime, cancel: Cancel::new() }
     }
 
