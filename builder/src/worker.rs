@@ -6,6 +6,7 @@
 pub mod copy;
 mod exec;
 mod files;
+mod inputs;
 pub mod logs;
 mod makedir;
 pub mod mount;
@@ -39,6 +40,7 @@ use crate::source::images::Images;
 use crate::source::remote::Remotes;
 
 pub use error::WorkError;
+use inputs::Inputs;
 
 mod error;
 
@@ -344,55 +346,6 @@ impl BuildWorker<'_> {
     fn say_once(&self, error: &dyn std::error::Error) {
         if self.known.said.set(()).is_ok() {
             self.logs.notice(&format!("results of this build are not kept: {error}"));
-        }
-    }
-}
-
-/// The inputs of a job, by their position.
-struct Inputs<'a, 'j> {
-    worker: &'a BuildWorker<'a>,
-    job: &'a Job<'j, Output>,
-}
-
-impl Inputs<'_, '_> {
-    /// The tree that an op works on; an empty one if it has none.
-    fn base(&self, input: Option<usize>) -> Snapshot {
-        match input.and_then(|input| self.job.inputs.get(input)) {
-            Some(Output::Snapshot(snapshot)) => snapshot.clone(),
-            Some(Output::Context(_)) | None => Snapshot::default(),
-        }
-    }
-
-    /// Those of the inputs that are stacks of layers.
-    fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
-        self.job.inputs.iter().filter_map(|input| match input {
-            Output::Snapshot(snapshot) => Some(snapshot),
-            Output::Context(_) => None,
-        })
-    }
-
-    /// The digest of what an edge picks.
-    fn content(&self, worker: &BuildWorker<'_>, input: usize) -> Result<String, WorkError> {
-        let edge = self.job.vertex.inputs.get(input).zip(self.job.inputs.get(input));
-        edge.map_or(Ok(String::new()), |(edge, output)| {
-            Ok(worker.content(output, &edge.selector)?.hex())
-        })
-    }
-
-    /// What the files of a context hashed to in earlier builds.
-    fn stats<'b>(&self, worker: &'b BuildWorker<'_>, input: usize) -> &'b StatCache {
-        match self.job.inputs.get(input) {
-            Some(Output::Context(name)) => &worker.context.files(name).stats,
-            _ => &worker.context.files.stats,
-        }
-    }
-
-    /// The files that an op reads from an input.
-    fn tree(&self, input: usize) -> Result<Tree, WorkError> {
-        match self.job.inputs.get(input) {
-            Some(Output::Snapshot(snapshot)) => self.worker.tree(snapshot),
-            Some(Output::Context(name)) => Ok(self.worker.context.files(name).tree.clone()),
-            None => Ok(self.worker.context.files.tree.clone()),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
+use reqwest::{Client, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::auth::Session;
@@ -23,6 +23,9 @@ use super::tls::{self, Trust};
 use super::watch::Watch;
 
 mod authorize;
+mod call;
+
+pub(super) use call::{Body, Call, Purpose};
 
 const TRANSFERS_PER_REGISTRY: usize = 4;
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -65,96 +68,6 @@ enum Health {
 pub(super) enum Direction {
     Down,
     Up,
-}
-
-/// What requests are for.
-#[derive(Debug, Clone)]
-pub(super) struct Purpose {
-    /// For errors: `pull a/b`.
-    pub(super) action: String,
-    /// The path of the repository: which credentials to take.
-    pub(super) repository: String,
-    /// What a token must allow.
-    pub(super) scopes: Vec<String>,
-}
-
-/// One request.
-pub(super) struct Call<'a> {
-    pub(super) endpoint: &'a Endpoint,
-    pub(super) purpose: &'a Purpose,
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Body<'a>,
-}
-
-/// What a request carries.
-pub(super) enum Body<'a> {
-    Empty,
-    Bytes(Bytes),
-    /// Made anew for each try; the watch is told when a part is taken.
-    Stream {
-        size: u64,
-        make: &'a (dyn Fn() -> reqwest::Body + Send + Sync),
-        watch: &'a Watch,
-    },
-}
-
-impl Purpose {
-    /// Reading a repository, whose path is that at the endpoint.
-    pub(super) fn pull(path: &str) -> Purpose {
-        Purpose {
-            action: format!("pull {path}"),
-            repository: path.to_owned(),
-            scopes: vec![format!("repository:{path}:pull")],
-        }
-    }
-
-    /// Writing a repository.
-    pub(super) fn push(path: &str) -> Purpose {
-        Purpose {
-            action: format!("push {path}"),
-            repository: path.to_owned(),
-            scopes: vec![format!("repository:{path}:pull,push")],
-        }
-    }
-
-    /// Writing a repository with blobs of another one, which a token has to allow to be read.
-    pub(super) fn mount(path: &str, from: &str) -> Purpose {
-        let mut purpose = Purpose::push(path);
-        purpose.scopes.push(format!("repository:{from}:pull"));
-        purpose
-    }
-}
-
-impl<'a> Call<'a> {
-    /// A request without a body.
-    pub(super) fn new(
-        endpoint: &'a Endpoint,
-        purpose: &'a Purpose,
-        method: Method,
-        url: Url,
-    ) -> Call<'a> {
-        Call { endpoint, purpose, method, url, headers: HeaderMap::new(), body: Body::Empty }
-    }
-
-    /// With a header.
-    pub(super) fn header(mut self, name: reqwest::header::HeaderName, value: &str) -> Call<'a> {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.append(name, value);
-        }
-        self
-    }
-
-    /// With a body.
-    pub(super) fn body(mut self, body: Body<'a>) -> Call<'a> {
-        self.body = body;
-        self
-    }
-
-    fn failing(&self) -> Failing<'a> {
-        Failing { host: self.endpoint.name(), action: &self.purpose.action }
-    }
 }
 
 impl Transport {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use rbuild_cache::layer::{Entry, Kind, WriteError};
-use rbuild_cache::tree::{self, Found, NodeKind, Owners, PathSelector, SelectError, Tree};
-use rbuild_cache::{Digest, FsError, LayerId, Record, Scratch, Snapshot, Store};
+use rbuild_cache::layer::{Entry, Kind};
+use rbuild_cache::tree::{Found, NodeKind, Owners, PathSelector, SelectError, Tree};
+use rbuild_cache::{Digest, LayerId, Record, Scratch, Snapshot, Store};
 use rbuild_frontend::address::{redacted, split_login};
 use rbuild_solver::graph::{Graph, Origin, Vertex, VertexId};
 use rbuild_solver::key::definition_key;
@@ -20,70 +20,16 @@ use rbuild_solver::op::{GitDir, GitOp, HttpFile, HttpOp, Op};
 use rbuild_solver::worker::Cancel;
 use tokio::runtime::Handle;
 
-use super::git::{Git, GitError};
-use super::http::{Answer, Http, HttpError, Tell};
-use super::limits::{BadLimit, Limits};
+use super::git::Git;
+use super::http::{Answer, Http, Tell};
+use super::limits::Limits;
 use crate::cli::Session;
-use crate::exit::Exit;
 use crate::given::Given;
 use crate::progress::Progress;
 
-/// Why something from elsewhere could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// A file behind an address.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// A git repository.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// A file is not the one that was asked for.
-    #[error("`{url}` has the digest {found}, expected {expected}")]
-    Checksum {
-        /// The address.
-        url: String,
-        /// What was asked for.
-        expected: Digest,
-        /// What is there.
-        found: Digest,
-    },
-    /// The repository has no such directory.
-    #[error("`{remote}` has no directory `{subdir}` at commit {commit}")]
-    Subdir {
-        /// The repository.
-        remote: String,
-        /// The directory.
-        subdir: String,
-        /// The commit.
-        commit: String,
-    },
-    /// A limit that is no number.
-    #[error(transparent)]
-    Limit(#[from] BadLimit),
-    /// The store.
-    #[error(transparent)]
-    Disk(#[from] FsError),
-    /// The layer.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The checkout.
-    #[error(transparent)]
-    Open(#[from] tree::OpenError),
-    /// The checkout.
-    #[error(transparent)]
-    Select(#[from] SelectError),
-    /// A file that was fetched cannot be read.
-    #[error("cannot read what was fetched from `{from}`: {source}")]
-    Read {
-        /// Where it came from.
-        from: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The user ended the build.
-    #[error("interrupted")]
-    Interrupted,
-}
+pub use error::RemoteError;
+
+mod error;
 
 /// Fetches for one build.
 pub struct Remotes<'a> {
@@ -341,36 +287,6 @@ impl<'a> Remotes<'a> {
 
     fn downloads(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Download>>> {
         self.downloads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RemoteError {
-    /// What the user can do about it.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            RemoteError::Http(error) => error.help(),
-            RemoteError::Git(error) => error.help(),
-            _ => None,
-        }
-    }
-
-    /// Whether what was asked for is at fault, or the machine and the network are.
-    pub fn exit(&self) -> Exit {
-        match self {
-            RemoteError::Interrupted | RemoteError::Git(GitError::Interrupted) => Exit::Interrupted,
-            RemoteError::Limit(_) => Exit::Usage,
-            RemoteError::Checksum { .. } | RemoteError::Subdir { .. } => Exit::Build,
-            RemoteError::Git(
-                GitError::NoRef { .. }
-                | GitError::NoHead(_)
-                | GitError::Checksum { .. }
-                | GitError::Refused { .. },
-            ) => Exit::Build,
-            RemoteError::Http(
-                HttpError::Status { status, .. } | HttpError::Refused { status, .. },
-            ) if status.is_client_error() => Exit::Build,
-            _ => Exit::Machine,
-        }
     }
 }
 
