@@ -10,12 +10,17 @@ use crate::results::Machine;
 pub fn describe(folder: &Path) -> Machine {
     let name = rustix::system::uname();
     Machine {
-        kernel: name.release().to_string_lossy().into_owned(),
+        kernel: version(&name.release().to_string_lossy()).to_owned(),
         processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         memory: memory().unwrap_or_default(),
         file_system: file_system(folder).unwrap_or_else(|| "unknown".into()),
     }
+}
+
+/// A kernel's release without what its builder added: `6.18.1` of `6.18.1-1-amd64`.
+fn version(release: &str) -> &str {
+    release.split('-').next().unwrap_or(release)
 }
 
 fn memory() -> Option<u64> {
