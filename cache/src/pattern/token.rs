@@ -1,5 +1,6 @@
 //! The one matcher behind both pattern languages: a pattern as tokens, compared with bytes.
 
+use std::collections::HashSet;
 use std::str::Chars;
 
 use super::BadReason;
@@ -121,6 +122,23 @@ fn class_char(chars: &mut Chars<'_>) -> Result<char, BadReason> {
 /// Whether `text` matches. Only the last `*` is ever tried again: within one component a later one
 /// can take over whatever an earlier one could have taken. Each `**` tries all the components.
 pub(super) fn matches(tokens: &[Token], text: &[u8], until: Until) -> bool {
+    search(tokens, text, until, &mut HashSet::new())
+}
+
+/// What is known not to match, by how much is left of pattern and text. Without it, patterns with
+/// many `**` would try the same again and again, for longer than anybody waits.
+type Failed = HashSet<(Place, usize, usize)>;
+
+/// Where in a pattern something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// At a `**`, with all components it could take.
+    Deep,
+    /// Right behind one, with those it had taken.
+    Behind,
+}
+
+fn search(tokens: &[Token], text: &[u8], until: Until, failed: &mut Failed) -> bool {
     let mut token = 0;
     let mut at = 0;
     let mut star: Option<(usize, usize)> = None;
@@ -133,7 +151,7 @@ pub(super) fn matches(tokens: &[Token], text: &[u8], until: Until) -> bool {
             None => None,
             Some(Token::Rest) => return true,
             Some(Token::Deep) => {
-                if matches_below(&tokens[token + 1..], &text[at..], until) {
+                if matches_below(&tokens[token + 1..], &text[at..], until, failed) {
                     return true;
                 }
                 None
@@ -171,14 +189,23 @@ fn next_start(token: Option<&Token>, text: &[u8], from: usize) -> Option<usize> 
     (rest[found] == first).then_some(from + 1 + found)
 }
 
-fn matches_below(tokens: &[Token], text: &[u8], until: Until) -> bool {
+fn matches_below(tokens: &[Token], text: &[u8], until: Until, failed: &mut Failed) -> bool {
+    if until == Until::Below {
+        return true;
+    }
+    if !failed.insert((Place::Deep, tokens.len(), text.len())) {
+        return false;
+    }
     let first = match tokens.first() {
         Some(Token::Literal(literal)) => literal.first(),
         _ => None,
     };
     let begins = |start: &usize| first.is_none() || text.get(*start) == first;
-    until == Until::Below
-        || component_starts(text).filter(begins).any(|start| matches(tokens, &text[start..], until))
+    component_starts(text).filter(begins).any(|start| {
+        let rest = &text[start..];
+        failed.insert((Place::Behind, tokens.len(), rest.len()))
+            && search(tokens, rest, until, failed)
+    })
 }
 
 fn component_starts(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
