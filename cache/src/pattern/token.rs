@@ -248,3 +248,18 @@ fn first_char(text: &[u8]) -> Option<(char, usize)> {
     let char = valid.chars().next();
     Some(char.map_or((char::REPLACEMENT_CHARACTER, 1), |char| (char, char.len_utf8())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_deep_stars_come_to_an_end() {
+        // Tried one after the other, these are more ways than there is time for.
+        let pattern = "**?".repeat(20) + "b";
+        let tokens = parse(&pattern, Stars::Deep).unwrap();
+        let text = "a/".repeat(40);
+        assert!(!matches(&tokens, text.as_bytes(), Until::End));
+        assert!(matches(&tokens, (text + "ab").as_bytes(), Until::End));
+    }
+}
