@@ -124,16 +124,16 @@ fn blob(context: &Context, megabytes: usize) -> io::Result<()> {
 }
 
 const CODE: &str = "FROM BASES/library/gcc:12 AS build
-WORKDIR /work
+WORKDIR /app
 COPY Makefile .
 COPY src src
 RUN make -s -j2 app
 FROM BASES/library/gcc:12 AS count
-WORKDIR /work
+WORKDIR /app
 COPY src src
 RUN cat src/*.c | wc -l >/lines
 FROM BASES/library/debian:bookworm-slim
-COPY --from=build /work/app /usr/local/bin/app
+COPY --from=build /app/app /usr/local/bin/app
 COPY --from=count /lines /lines
 RUN app
 CMD [\"app\"]
