@@ -70,9 +70,7 @@ pub fn check(
     session: &Session,
     progress: &Progress,
 ) -> Result<Checked, BuildError> {
-    let remotes = Remotes::new(session, &options.given, now(options))?;
-    let context = open_context(options, session, &remotes, progress)?;
-    let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
+    let (context, source) = open(options, session, progress)?;
     let parsed = parse(&source);
     let stages = match parsed.has_errors() {
         true => wrong_with_stages(&parsed, &source, options),
@@ -107,6 +105,18 @@ pub fn check(
     }
     checked.errors = each_once(checked.errors);
     Ok(checked)
+}
+
+/// The build context, and the file in it that is looked at.
+fn open(
+    options: &BuildOptions,
+    session: &Session,
+    progress: &Progress,
+) -> Result<(BuildContext, Source), BuildError> {
+    let remotes = Remotes::new(session, &options.given, now(options))?;
+    let context = open_context(options, session, &remotes, progress)?;
+    let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
+    Ok((context, source))
 }
 
 fn look(
@@ -146,9 +156,7 @@ pub fn offered(
     session: &Session,
     progress: &Progress,
 ) -> Result<Offered, BuildError> {
-    let remotes = Remotes::new(session, &options.given, now(options))?;
-    let context = open_context(options, session, &remotes, progress)?;
-    let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
+    let (_, source) = open(options, session, progress)?;
     let ast = super::read(&source, options, progress)?;
     let graph = stages(&ast, &source, &options.frontend)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
