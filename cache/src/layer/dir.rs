@@ -97,6 +97,20 @@ impl DirWriter {
         Ok(())
     }
 
+    /// Gives the file `name` in `dir`, of whatever kind, a second name `path`.
+    pub(super) fn adopt(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+    ) -> io::Result<()> {
+        let (parent, new_name) = split(path);
+        let to = self.parent(parent)?;
+        rustix::fs::linkat(dir, name, &to, new_name, AtFlags::empty())?;
+        self.parent = Some((parent.to_vec(), to));
+        Ok(())
+    }
+
     /// Makes the directory at `path` hide what lower layers have there.
     pub(crate) fn opaque(&mut self, path: &[u8]) -> io::Result<()> {
         let dir = self.parent(path)?;
