@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 pub use below::Below;
-pub use digest::{DigestError, Hashing, read_xattrs};
+pub use digest::{DigestError, Hashing, digest_of, read_sized, read_xattrs};
 pub use node::{Node, NodeKind, Time, Xattrs};
 pub use select::{Found, Match, Reason, SelectError, Selection, Status};
 

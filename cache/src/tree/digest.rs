@@ -48,7 +48,7 @@ pub struct Hashing<R> {
 /// Files are read in pieces of at most this many bytes.
 const PIECE: u64 = 8 << 20;
 
-/// From here on, hashing one piece is spread over threads.
+/// From this many bytes on, hashing a piece is spread over threads.
 const SPREAD: usize = 512 << 10;
 
 impl Selection {
@@ -201,6 +201,35 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// The digest of a file with these bytes and extended attributes.
+pub fn digest_of(bytes: &[u8], xattrs: &Xattrs) -> ContentDigest {
+    let mut hasher = blake3::Hasher::new();
+    match bytes.len() {
+        SPREAD.. => hasher.update_rayon(bytes),
+        _ => hasher.update(bytes),
+    };
+    file_digest(&hasher, xattrs)
+}
+
+/// The bytes of a file that has `size` of them: no more, should it have grown meanwhile, and fewer
+/// if it is shorter now. What says to be empty is read to its end, since files of the kernel say so.
+pub fn read_sized(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => bytes.truncate(filled),
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if size == 0 {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
 /// The extended attributes of an open file that belong into an image.
 pub fn read_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
     Ok(root::xattrs(file)?)
@@ -215,22 +244,17 @@ fn open_node(file: &File) -> io::Result<Node> {
 }
 
 fn hash(mut file: &File, size: u64) -> io::Result<ContentDigest> {
-    let mut hasher = blake3::Hasher::new();
-    // One byte more, so that the end of a small file shows in the first read.
-    let mut piece = Vec::with_capacity(size.min(PIECE) as usize + 1);
-    loop {
-        piece.clear();
-        let length = file.by_ref().take(PIECE).read_to_end(&mut piece)?;
-        match length {
-            0 => break,
-            _ if length >= SPREAD => hasher.update_rayon(&piece),
-            _ => hasher.update(&piece),
-        };
-        if (length as u64) < PIECE {
-            break;
-        }
+    let xattrs = root::xattrs(file)?;
+    if size <= PIECE {
+        return Ok(digest_of(&read_sized(file, size)?, &xattrs));
     }
-    Ok(file_digest(&hasher, &root::xattrs(file)?))
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = Vec::with_capacity(PIECE as usize);
+    while file.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        hasher.update_rayon(&piece);
+        piece.clear();
+    }
+    Ok(file_digest(&hasher, &xattrs))
 }
 
 /// The digest of the bytes alone where there are no attributes, which is nearly always.

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use rayon::prelude::*;
 use rbuild_cache::ContentDigest;
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Found, Hashing, Selection, Xattrs, read_xattrs};
+use rbuild_cache::tree::{Found, Hashing, Selection, Xattrs, digest_of, read_sized, read_xattrs};
 
 use super::plan::{Origin, Plan, Planned};
 use super::rules::Rules;
@@ -178,10 +178,8 @@ impl FileData<'_> {
     /// The bytes, the attributes and their digest.
     fn load(&self) -> Result<(Vec<u8>, Xattrs, ContentDigest), CopyError> {
         let (file, xattrs, size) = self.open()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-        let mut reader = Hashing::new(file);
-        reader.read_to_end(&mut bytes).map_err(|source| self.unreadable(source))?;
-        let digest = reader.finish(&xattrs);
+        let bytes = read_sized(&file, size).map_err(|source| self.unreadable(source))?;
+        let digest = digest_of(&bytes, &xattrs);
         Ok((bytes, xattrs, digest))
     }
 
