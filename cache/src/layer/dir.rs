@@ -5,27 +5,23 @@
 //! made may be a parent of a later entry: it leads to where it would lead in the image.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfs, Timespec, Timestamps, Uid,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid,
 };
 use rustix::io::Errno;
 
-use super::archive;
 use super::entry::{Entry, Kind, join, split};
 use super::marks::{self, Rights};
 use crate::fs::{self, FsError};
 
+pub(super) mod file;
+
 /// What is made for a parent that no entry describes.
 const PARENT_MODE: u32 = 0o755;
-
-/// A file of so many bytes is not begun if the disk has no room for it; smaller ones are not worth
-/// the question.
-const LARGE: u64 = 64 << 20;
 
 /// Writes entries below one directory.
 #[derive(Debug)]
@@ -148,6 +144,9 @@ impl DirWriter {
         entry: &Entry,
         data: &mut dyn Read,
     ) -> io::Result<Placed> {
+        if self.new_file(dir, name, entry, data)? {
+            return Ok(Placed::Beside);
+        }
         let (present, mut placed) = (present(dir, name)?, Placed::Beside);
         let mut hides = entry.kind == Kind::OpaqueDir;
         match (&entry.kind, present) {
@@ -182,7 +181,8 @@ impl DirWriter {
     ) -> io::Result<()> {
         match &entry.kind {
             Kind::Dir | Kind::OpaqueDir => rustix::fs::mkdirat(dir, name, Mode::RWXU)?,
-            Kind::File { size } => self.write_file(dir, name, *size, data)?,
+            Kind::File { .. } if self.new_file(dir, name, entry, data)? => {}
+            Kind::File { .. } => return Err(io::ErrorKind::AlreadyExists.into()),
             Kind::Symlink { target } => {
                 self.linked = true;
                 rustix::fs::symlinkat(target.as_slice(), dir, name)?;
@@ -198,20 +198,6 @@ impl DirWriter {
             Kind::Whiteout => self.device(dir, name, FileType::CharacterDevice, 0, 0)?,
         }
         Ok(())
-    }
-
-    fn write_file(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-        size: u64,
-        data: &mut dyn Read,
-    ) -> io::Result<()> {
-        room(size, || rustix::fs::fstatvfs(dir))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
-        archive::copy_exactly(data, size, &mut file, &mut self.buffer)
     }
 
     /// A device of the host cannot be made in a user namespace, and a step there could not use it:
@@ -242,10 +228,11 @@ impl DirWriter {
     }
 
     /// Owner, mode, attributes, time: in this order, since a change of owner clears set-id bits and
-    /// capabilities. A hard link shares its target's, a whiteout has none.
+    /// capabilities. A hard link shares its target's, a whiteout has none, a file got its own when it
+    /// was made.
     fn attributes(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> io::Result<()> {
         match entry.kind {
-            Kind::HardLink { .. } | Kind::Whiteout => return Ok(()),
+            Kind::HardLink { .. } | Kind::Whiteout | Kind::File { .. } => return Ok(()),
             Kind::Char { .. } | Kind::Block { .. } if present(dir, name)? == Present::Nothing => {
                 return Ok(());
             }
@@ -350,24 +337,6 @@ impl DirWriter {
             Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
         }
     }
-}
-
-/// Refuses a file that the disk has no room for before it fills the disk: what an archive says of a
-/// file is not what it holds. The disk is only asked for a large one.
-pub(super) fn room(
-    size: u64,
-    disk: impl FnOnce() -> rustix::io::Result<StatVfs>,
-) -> io::Result<()> {
-    if size < LARGE {
-        return Ok(());
-    }
-    let disk = disk()?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if size <= free {
-        return Ok(());
-    }
-    let message = format!("it has {size} bytes, and the disk has room for {free}");
-    Err(io::Error::new(io::ErrorKind::StorageFull, message))
 }
 
 fn present(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Present> {

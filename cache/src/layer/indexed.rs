@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::TarWriter;
-use super::dir::room;
+use super::dir::file::room;
 use super::entry::{Entry, Kind, order};
 use super::pipe::{Pipe, Written};
 use super::source::Body;

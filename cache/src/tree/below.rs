@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::listing::{Listing, Presence};
+use super::listing::{Listing, Needed};
 use super::narrow::Narrow;
 use super::select::{Found, Reason, SelectError};
 use super::{Tree, join};
@@ -49,14 +49,6 @@ struct Seen {
     child: u32,
     inner: Option<NonZeroU32>,
     needed: Needed,
-}
-
-/// Whether a path is there for its own sake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needed {
-    Always,
-    /// A directory that is only there if something below it is.
-    ForOthers,
 }
 
 /// A directory that is about to be visited.
@@ -138,16 +130,14 @@ impl Tree {
         let mut inner = Vec::new();
         for ((name, child), position) in listing.named().zip(0..) {
             let narrowed = narrow.presence(&relative, name, child);
-            let needed = match child.presence.and(narrowed) {
-                Presence::Hidden(_) => continue,
-                Presence::IfNeeded(_) => Needed::ForOthers,
-                Presence::Included => Needed::Always,
-            };
-            if child.node.is_dir() {
+            let is_dir = child.node.is_dir();
+            let Some(narrowly) = narrowed.needed(is_dir) else { continue };
+            let needed = child.needed.max(narrowly);
+            if is_dir {
                 // What the filter says about a directory shows nowhere: the tree is what is left.
-                let reason = match narrowed {
-                    Presence::Included => Reason::Asked,
-                    _ => Reason::OnTheWay,
+                let reason = match narrowly {
+                    Needed::ForItself => Reason::Asked,
+                    Needed::ForOthers => Reason::OnTheWay,
                 };
                 let (path, relative) = (join(&path, name), join(&relative, name));
                 inner.push(Ahead { path, relative, reason });
@@ -161,7 +151,7 @@ impl Tree {
 /// Puts what is below each directory behind it, and drops directories that nothing needs.
 fn in_order(mut visits: Vec<Visit>) -> Below {
     let holding = holding(&visits);
-    let is_there = |seen: &Seen| seen.needed == Needed::Always || holds(&holding, seen);
+    let is_there = |seen: &Seen| seen.needed == Needed::ForItself || holds(&holding, seen);
     let mut places = Vec::with_capacity(visits.iter().map(|visit| visit.seen.len()).sum());
     let mut open = vec![(0, visits[0].seen.iter())];
     while let Some((visit, rest)) = open.last_mut() {
@@ -184,7 +174,7 @@ fn holding(visits: &[Visit]) -> Vec<bool> {
     let mut holding = vec![false; visits.len()];
     for (index, visit) in visits.iter().enumerate().rev() {
         holding[index] =
-            visit.seen.iter().any(|seen| seen.needed == Needed::Always || holds(&holding, seen));
+            visit.seen.iter().any(|seen| seen.needed == Needed::ForItself || holds(&holding, seen));
     }
     holding
 }

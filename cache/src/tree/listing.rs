@@ -26,8 +26,16 @@ pub(super) struct Listing {
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) node: Node,
-    pub(super) presence: Presence,
+    pub(super) needed: Needed,
     name: Span,
+}
+
+/// Why a path is there. Of two lists of rules the larger answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Needed {
+    ForItself,
+    /// A directory that is only there if something below it is.
+    ForOthers,
 }
 
 /// Whether a path is there.
@@ -52,6 +60,15 @@ impl Presence {
                 Presence::IfNeeded(rule)
             }
             _ => Presence::Included,
+        }
+    }
+
+    /// Why a path is there, if it may be.
+    pub(super) fn needed(self, is_dir: bool) -> Option<Needed> {
+        match self {
+            Presence::Included => Some(Needed::ForItself),
+            Presence::IfNeeded(_) if is_dir => Some(Needed::ForOthers),
+            Presence::IfNeeded(_) | Presence::Hidden(_) => None,
         }
     }
 }
@@ -100,20 +117,22 @@ impl Tree {
 
     fn read(&self, path: &[u8]) -> Result<Listing, Errno> {
         let directory = self.shared.root.directory(path)?;
-        let Names { text, each } = directory.names()?;
-        let look = |name: &Name| self.child(&directory, path, &text, name);
-        let children = if each.len() > CHUNK {
-            let parts = each.par_chunks(CHUNK).map(|part| part.iter().filter_map(look).collect());
-            let parts: Vec<Result<Vec<Child>, Errno>> = parts.collect();
-            let mut children = Vec::with_capacity(each.len());
-            for part in parts {
-                children.append(&mut part?);
+        let Names { text: mut names, each } = directory.names()?;
+        names.shrink_to_fit();
+        let look = |part: &[Name]| -> Result<Vec<Child>, Errno> {
+            let mut children = Vec::with_capacity(part.len());
+            for name in part {
+                children.extend(self.child(&directory, path, &names, *name)?);
             }
-            children
-        } else {
-            each.iter().filter_map(look).collect::<Result<Vec<Child>, _>>()?
+            Ok(children)
         };
-        Ok(Listing { children, xattrs: directory.xattrs()?, names: text })
+        let parts: Vec<_> = match each.len() {
+            ..=CHUNK => each.chunks(CHUNK).map(look).collect::<Result<_, _>>()?,
+            _ => each.par_chunks(CHUNK).map(look).collect::<Result<_, _>>()?,
+        };
+        let mut children = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        parts.into_iter().for_each(|mut part| children.append(&mut part));
+        Ok(Listing { children, xattrs: directory.xattrs()?, names })
     }
 
     /// One child, unless it is hidden or vanished. What is hidden costs no system call.
@@ -121,26 +140,20 @@ impl Tree {
         &self,
         dir: &OpenDir,
         path: &[u8],
-        text: &[u8],
-        name: &Name,
-    ) -> Option<Result<Child, Errno>> {
-        let may_be_dir = matches!(name.file_type, FileType::Directory | FileType::Unknown);
-        let own = name.span.of(text);
-        let mut presence = match self.shared.filter {
-            Some(_) => self.presence(&join(path, own), may_be_dir),
+        names: &[u8],
+        Name { span, file_type }: Name,
+    ) -> Result<Option<Child>, Errno> {
+        let may_be_dir = matches!(file_type, FileType::Directory | FileType::Unknown);
+        let name = span.of(names);
+        let presence = match self.shared.filter {
+            Some(_) => self.presence(&join(path, name), may_be_dir),
             None => Presence::Included,
         };
         if matches!(presence, Presence::Hidden(_)) {
-            return None;
+            return Ok(None);
         }
-        let node = match dir.node(own).transpose()? {
-            Ok(node) => node,
-            Err(error) => return Some(Err(error)),
-        };
-        if let (Presence::IfNeeded(rule), false) = (presence, node.is_dir()) {
-            presence = Presence::Hidden(rule);
-        }
-        let shown = !matches!(presence, Presence::Hidden(_));
-        shown.then_some(Ok(Child { node, presence, name: name.span }))
+        let Some(node) = dir.node(name)? else { return Ok(None) };
+        let needed = presence.needed(node.is_dir());
+        Ok(needed.map(|needed| Child { node, needed, name: span }))
     }
 }

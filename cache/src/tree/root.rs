@@ -30,6 +30,7 @@ pub(super) struct Names {
 }
 
 /// A name in a directory, and what the directory says of its type.
+#[derive(Clone, Copy)]
 pub(super) struct Name {
     pub(super) span: Span,
     pub(super) file_type: FileType,

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::below::Below;
 use super::digest::Digests;
-use super::listing::Presence;
+use super::listing::{Needed, Presence};
 use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
 use super::resolve::{Absence, Resolved, lossy};
@@ -280,10 +280,10 @@ impl Tree {
         let mut matches = Vec::new();
         for (name, child) in listing.named().filter(|(name, _)| glob.matches(name)) {
             let found = self.follow(name, &join(directory, name), narrow);
-            match (found, child.presence) {
+            match (found, child.needed) {
                 (Ok(found), _) => matches.push(found),
                 // A directory that would only be there for what it holds, and holds nothing.
-                (Err(SelectError::Missing { .. }), Presence::IfNeeded(_)) => {}
+                (Err(SelectError::Missing { .. }), Needed::ForOthers) => {}
                 (Err(error), _) => return Err(error),
             }
         }

@@ -372,6 +372,16 @@ fn copying_gives_the_digest_of_the_selection() {
     }
 }
 
+#[test]
+fn a_file_is_read_as_long_as_it_was_announced() {
+    let root = layout(&["name"]);
+    let read = |size| read_sized(&fs::File::open(root.path().join("name")).unwrap(), size).unwrap();
+    assert_eq!([read(4), read(2), read(9)], [b"name".to_vec(), b"na".to_vec(), b"name".to_vec()]);
+    // Files of the kernel say that they are empty.
+    let version = fs::File::open("/proc/version").unwrap();
+    assert!(read_sized(&version, version.metadata().unwrap().len()).unwrap().ends_with(b"\n"));
+}
+
 /// Links that try to get out, and paths that go through them.
 fn hostile() -> impl Strategy<Value = (Vec<(String, String)>, Vec<String>)> {
     let part = prop_oneof!["[a-c]", Just("..".to_owned()), Just("outside".to_owned())];
