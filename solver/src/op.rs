@@ -41,7 +41,7 @@ pub enum Op {
     /// Make a directory where there is none: `WORKDIR`.
     MakeDir(MakeDirOp),
     /// The inputs laid over each other, the first one at the bottom: a tree and what was made apart
-    /// from it, `COPY --link`. Needs the bytes of neither.
+    /// from it, `COPY --link`. Needs the bytes of neither. Without inputs it is the empty tree.
     Stack,
 }
 

@@ -185,7 +185,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The tree that a source is in, and which of its paths. None for a pattern in an empty tree,
-    /// which matches nothing, and for its root.
+    /// which matches nothing; its root is an empty directory like any other.
     fn edge(
         &mut self,
         step: &Step,
@@ -198,8 +198,12 @@ impl StageLowering<'_, '_> {
         }
         let selector = verb.selector(&source.path, exclude);
         let Some(from) = self.tree(verb.from()) else {
-            if has_wildcards(&source.path) || selector == verb.selector("/", exclude) {
+            if has_wildcards(&source.path) {
                 return Ok(None);
+            }
+            if selector == verb.selector("/", exclude) {
+                let from = self.add(Op::Stack, Vec::new(), Origin::default());
+                return Ok(Some(Edge { from, selector: Selector::Paths(selector) }));
             }
             let message = format!("`{}` does not exist: what is copied from is empty", source.path);
             return Err(Box::new(Diagnostic::error("empty-source", source.text.span(), message)));
