@@ -214,7 +214,7 @@ impl StageLowering<'_, '_> {
     /// Whose result the sources are in.
     pub(super) fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
         match from {
-            None => Some(self.context("context")),
+            None => Some(self.context(ContextOp::MAIN)),
             Some(CopyFrom::Context(name)) => Some(self.context(name)),
             Some(CopyFrom::Scratch) => None,
             Some(CopyFrom::Stage(stage)) => self.lowering.done.get(stage)?.tip,
@@ -234,7 +234,7 @@ impl StageLowering<'_, '_> {
     /// The files that the user gives under this name.
     pub(super) fn context(&mut self, name: &str) -> VertexId {
         let title = match name {
-            "context" => "[internal] load build context".to_owned(),
+            ContextOp::MAIN => "[internal] load build context".to_owned(),
             name => format!("[context {name}] load files"),
         };
         let origin = Origin { title, slot: name.to_owned(), ..Origin::default() };
