@@ -233,11 +233,11 @@ impl StageLowering<'_, '_> {
 
     /// The files that the user gives under this name.
     pub(super) fn context(&mut self, name: &str) -> VertexId {
-        let title = match name {
-            ContextOp::MAIN => "[internal] load build context".to_owned(),
-            name => format!("[context {name}] load files"),
+        let (title, slot) = match name {
+            ContextOp::MAIN => ("[internal] load build context".to_owned(), "context"),
+            name => (format!("[context {name}] load files"), name),
         };
-        let origin = Origin { title, slot: name.to_owned(), ..Origin::default() };
+        let origin = Origin { title, slot: slot.to_owned(), ..Origin::default() };
         let op = Op::Context(ContextOp { name: name.to_owned() });
         self.lowering.graph.add(Vertex { op, inputs: Vec::new(), origin })
     }

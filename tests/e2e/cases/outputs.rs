@@ -1,8 +1,10 @@
 //! Where the result goes, read by other people's tools.
 
 use std::fs;
+use std::process::Command;
 
 use e2e::layout::text;
+use e2e::system::tool;
 use e2e::{Context, Island, Layout, World, for_each_user};
 use serde_json::json;
 
@@ -155,6 +157,9 @@ fn an_archive_of_an_image_without_layers(world: &World) {
     world.rbuild(&["load", "-i", archive.to_str().unwrap()]).ok();
     assert!(world.rbuild(&["inspect", "none:1"]).ok().stdout.contains("A=1"));
     let context = Context::new(world, "child", &[("Dockerfile", "FROM none:1\nCOPY . /\n")]);
-    world.build(&["-t", "child", context.arg()]).ok();
-    assert_eq!(Layout::of_store(world, "child").manifest()["layers"].as_array().unwrap().len(), 1);
+    world.build(&["-t", "child:1", context.arg()]).ok();
+    assert_eq!(
+        Layout::of_store(world, "child:1").manifest()["layers"].as_array().unwrap().len(),
+        1
+    );
 }

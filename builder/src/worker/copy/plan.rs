@@ -83,6 +83,13 @@ impl<'a> Plan<'a> {
         self.positions.get(path).map(|position| &self.planned[*position].entry)
     }
 
+    /// Gives what will be at a path another time.
+    pub fn set_time(&mut self, path: &[u8], mtime: (i64, u32)) {
+        if let Some(position) = self.positions.get(path) {
+            self.planned[*position].entry.mtime = mtime;
+        }
+    }
+
     fn add(&mut self, planned: Planned<'a>) {
         match self.positions.entry(planned.entry.path.clone()) {
             hash_map::Entry::Occupied(position) => self.planned[*position.get()] = planned,
@@ -113,15 +120,16 @@ impl<'a> Plan<'a> {
         Ok(changed)
     }
 
-    /// Files that are one file in their source stay one: the first in order keeps the bytes.
+    /// Files that are one file in a source stay one: the first in order keeps the bytes. What a
+    /// pattern matches are several sources.
     fn link_twins(&mut self) {
-        let mut first: HashMap<(*const Selection, (u64, u64)), Vec<u8>> = HashMap::new();
+        let mut first: HashMap<(*const Match, (u64, u64)), Vec<u8>> = HashMap::new();
         for planned in &mut self.planned {
-            let Data::File(FileData { selection, found, .. }) = planned.data else { continue };
+            let Data::File(FileData { one, found, .. }) = planned.data else { continue };
             if found.node.links < 2 {
                 continue;
             }
-            match first.entry((std::ptr::from_ref(selection), found.node.identity)) {
+            match first.entry((std::ptr::from_ref(one), found.node.identity)) {
                 hash_map::Entry::Vacant(free) => drop(free.insert(planned.entry.path.clone())),
                 hash_map::Entry::Occupied(twin) => {
                     planned.entry.kind = Kind::HardLink { target: twin.get().clone() };
