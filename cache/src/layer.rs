@@ -45,6 +45,7 @@ mod marks;
 mod mount;
 mod pipe;
 mod source;
+mod squash;
 pub(crate) mod tree;
 mod unpack;
 mod walk;

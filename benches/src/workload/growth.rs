@@ -1,16 +1,11 @@
 //! The series: the same build, larger and larger, to see how its cost grows.
 
-use std::fmt::Write;
 use std::io;
 
 use super::shapes::{fan, nothing, steps};
 use super::{Context, Scale, Shape, Workload};
 use crate::random::{Random, Stock};
 use crate::results::Phase;
-
-/// Overlay file systems have a limit to the layers of a stack, and so have the other builders: a
-/// long file is several stages of this many steps.
-const STEPS_OF_A_STAGE: usize = 100;
 
 /// A series.
 struct Series {
@@ -31,7 +26,7 @@ fn series(scale: Scale) -> [Series; 4] {
         },
         Series {
             name: "runs",
-            about: "RUN steps, 100 in a stage",
+            about: "RUN steps in one stage",
             sizes: scale.pick([10, 100, 1_000].as_slice(), &[2, 101]),
             phases: &[Nocache, Noop],
         },
@@ -63,6 +58,7 @@ pub fn workloads(scale: Scale) -> Vec<Workload> {
             },
             phases: series.phases.to_vec(),
             touch: None,
+            alone: None,
         };
         series.sizes.iter().map(workload).collect()
     };
@@ -79,7 +75,7 @@ pub fn shape(name: &str, scale: Scale) -> Option<Shape> {
             dockerfile: "FROM BASES/library/busybox\nCOPY . /src\n".into(),
             files: Box::new(move |context| files(context, size)),
         },
-        "runs" => without_files(long(size)),
+        "runs" => without_files(steps(size)),
         "stages" => without_files(fan(size, 0)),
         // Each is another file, so that no build waits for the steps of another one.
         "builds" => {
@@ -98,22 +94,4 @@ fn files(context: &Context, count: usize) -> io::Result<()> {
         context.write(&path, stock.piece(&mut random, size))?;
     }
     Ok(())
-}
-
-fn long(count: usize) -> String {
-    let stages = count.div_ceil(STEPS_OF_A_STAGE);
-    if stages == 1 {
-        return steps(count);
-    }
-    let mut file = String::new();
-    let mut copies = String::new();
-    for stage in 0..stages {
-        let first = stage * STEPS_OF_A_STAGE;
-        let _ = writeln!(file, "FROM BASES/library/busybox AS s{stage}");
-        for n in first..count.min(first + STEPS_OF_A_STAGE) {
-            let _ = writeln!(file, "RUN echo {n} >/file{n}");
-        }
-        let _ = writeln!(copies, "COPY --from=s{stage} /file{first} /");
-    }
-    file + "FROM BASES/library/busybox\n" + &copies
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfs, Timespec, Timestamps, Uid,
 };
 use rustix::io::Errno;
 
@@ -94,6 +94,20 @@ impl DirWriter {
         if self.place(parent.1.as_fd(), name, entry, data)? == Placed::Beside {
             self.parent = Some(parent);
         }
+        Ok(())
+    }
+
+    /// Gives the file `name` in `dir`, of whatever kind, a second name `path`.
+    pub(super) fn adopt(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+    ) -> io::Result<()> {
+        let (parent, new_name) = split(path);
+        let to = self.parent(parent)?;
+        rustix::fs::linkat(dir, name, &to, new_name, AtFlags::empty())?;
+        self.parent = Some((parent.to_vec(), to));
         Ok(())
     }
 
@@ -193,7 +207,7 @@ impl DirWriter {
         size: u64,
         data: &mut dyn Read,
     ) -> io::Result<()> {
-        room(dir, size)?;
+        room(size, || rustix::fs::fstatvfs(dir))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
@@ -339,12 +353,15 @@ impl DirWriter {
 }
 
 /// Refuses a file that the disk has no room for before it fills the disk: what an archive says of a
-/// file is not what it holds.
-pub(super) fn room(disk: impl AsFd, size: u64) -> io::Result<()> {
+/// file is not what it holds. The disk is only asked for a large one.
+pub(super) fn room(
+    size: u64,
+    disk: impl FnOnce() -> rustix::io::Result<StatVfs>,
+) -> io::Result<()> {
     if size < LARGE {
         return Ok(());
     }
-    let disk = rustix::fs::fstatvfs(disk)?;
+    let disk = disk()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if size <= free {
         return Ok(());

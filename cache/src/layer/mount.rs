@@ -5,7 +5,7 @@
 //! `/proc/self/fd` instead of real ones: an option may have 255 bytes only, and a real name may hold
 //! what the older interface takes for syntax.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -25,6 +25,7 @@ use rustix::mount::{
 use super::error::MOST_LAYERS;
 use super::indexed::{INDEX, TAR};
 use super::marks::Rights;
+use super::squash::{self, Squashed};
 use super::{Layers, MountError, Snapshot};
 use crate::db::Form;
 use crate::fs::{self, FsError};
@@ -36,6 +37,8 @@ use crate::root::guard;
 pub(super) struct Mounts {
     /// Where each layer is to be seen.
     lowers: Mutex<HashMap<LayerId, PathBuf>>,
+    /// What deep stacks have below.
+    squashed: Mutex<HashMap<Vec<LayerId>, Squashed>>,
     mounted: Mutex<Vec<PathBuf>>,
     views: Mutex<HashMap<Snapshot, Weak<View>>>,
 }
@@ -45,6 +48,12 @@ pub(super) struct Mounts {
 pub struct View {
     path: PathBuf,
     mounted: bool,
+}
+
+/// A part of a stack, bottom first.
+enum Part<'a> {
+    Layer(&'a LayerId),
+    Group(&'a [LayerId]),
 }
 
 impl View {
@@ -61,13 +70,18 @@ impl Layers {
     /// A layer may be twice in a stack: base images are like that. Overlayfs refuses that, and the
     /// upper one alone shows the same.
     pub fn lowers(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, MountError> {
-        let mut seen = std::collections::HashSet::new();
-        let mut lowers = Vec::new();
-        for layer in snapshot.layers.iter().rev().filter(|layer| seen.insert(**layer)) {
-            lowers.push(self.lower(layer)?);
-            // Overlayfs merges all roots, whatever their marks say.
-            if lowers.last().is_some_and(|lower| self.is_opaque(lower)) {
-                break;
+        let (groups, above) = squash::groups(&snapshot.layers);
+        let parts = groups.map(Part::Group).chain(above.iter().map(Part::Layer));
+        let (mut seen, mut lowers) = (HashSet::new(), Vec::new());
+        'parts: for part in parts.rev() {
+            for lower in self.part(part)? {
+                if seen.insert(lower.clone()) {
+                    lowers.push(lower);
+                }
+                // Overlayfs merges all roots, whatever their marks say.
+                if lowers.last().is_some_and(|lower| self.is_opaque(lower)) {
+                    break 'parts;
+                }
             }
         }
         if lowers.is_empty() {
@@ -92,13 +106,17 @@ impl Layers {
     }
 
     fn mount_view(&self, snapshot: &Snapshot) -> Result<View, MountError> {
-        let mut lowers = self.lowers(snapshot)?;
+        let lowers = self.lowers(snapshot)?;
         let empty = self.empty()?;
-        if lowers == [empty.clone()] {
-            return Ok(View { path: empty, mounted: false });
+        match lowers == [empty.clone()] {
+            true => Ok(View { path: empty, mounted: false }),
+            false => self.mount_lowers(lowers),
         }
+    }
+
+    pub(super) fn mount_lowers(&self, mut lowers: Vec<PathBuf>) -> Result<View, MountError> {
         // Overlayfs without an upper wants two lowers.
-        lowers.push(empty);
+        lowers.push(self.empty()?);
         let path = self.mount_point()?;
         let view = View { path, mounted: true };
         let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
@@ -112,7 +130,23 @@ impl Layers {
         rustix::fs::lgetxattr(lower, mark, &mut value).is_ok() && value == *b"y"
     }
 
-    fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {
+    /// What is shown for a part of a stack, the topmost first.
+    fn part(&self, part: Part<'_>) -> Result<Vec<PathBuf>, MountError> {
+        let group = match part {
+            Part::Layer(layer) => return Ok(vec![self.lower(layer)?]),
+            Part::Group(group) => group,
+        };
+        let mut known = guard(&self.inner.mounts.squashed);
+        if let Some(squashed) = known.get(group) {
+            return Ok(squashed.lowers.clone());
+        }
+        let squashed = self.squash(group)?;
+        let lowers = squashed.lowers.clone();
+        known.insert(group.to_vec(), squashed);
+        Ok(lowers)
+    }
+
+    pub(super) fn lower(&self, layer: &LayerId) -> Result<PathBuf, MountError> {
         let mut known = guard(&self.inner.mounts.lowers);
         if let Some(path) = known.get(layer) {
             return Ok(path.clone());

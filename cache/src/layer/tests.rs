@@ -462,15 +462,28 @@ fn stacks_are_put_on_one_another() {
 }
 
 #[test]
-fn a_stack_may_be_as_deep_as_the_kernel_takes_it() {
+fn a_stack_may_be_deeper_than_the_kernel_takes_it() {
     support::private_mounts();
-    let fresh = Fresh::of(Form::Directory);
-    let layer = |n: usize| fresh.layer(&[(file(&format!("f{n}"), 0o644, 1), "x")]);
-    let mut stack = Snapshot { layers: (0..super::error::MOST_LAYERS).map(layer).collect() };
-    let view = fresh.layers().view(&stack).unwrap();
-    assert_eq!(fs::read_dir(view.path()).unwrap().count(), stack.layers.len());
-    stack.layers.push(layer(stack.layers.len()));
-    assert!(matches!(fresh.layers().view(&stack), Err(MountError::TooDeep(500))));
+    for form in FORMS {
+        let fresh = Fresh::of(form);
+        let layer = |n: usize| match n % 3 {
+            0 => fresh
+                .layer(&[(file("last", 0o644, 1), "x"), (file(&format!("f{n}"), 0o644, 1), "x")]),
+            1 => fresh.layer(&[(Entry::whiteout(format!("f{}", n - 1)), "")]),
+            _ => {
+                fresh.layer(&[(Entry { uid: n as u32, ..dir(&format!("d{}", n % 7), 0o700) }, "")])
+            }
+        };
+        let stack = Snapshot { layers: (0..600).map(layer).collect() };
+        let lowers = fresh.layers().lowers(&stack).unwrap();
+        assert!(lowers.len() < 150, "{}", lowers.len());
+        let view = fresh.layers().view(&stack).unwrap();
+        assert_eq!(list(view.path()), ["d0", "d1", "d2", "d3", "d4", "d5", "d6", "last"]);
+        assert_eq!(fs::metadata(view.path().join("d1")).unwrap().uid(), 596);
+        // What is built upon it has the same groups below.
+        let above = fresh.layers().lowers(&stack.with(layer(600))).unwrap();
+        assert_eq!(above[1..], lowers);
+    }
 }
 
 #[test]

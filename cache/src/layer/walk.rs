@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::entry::{Entry, Kind, join, shown};
 use super::error::ReadError;
-use super::marks::{self, Rights};
+use super::marks::{self, Attributes, Rights};
 use super::source::Body;
 use crate::fs::FsError;
 
@@ -97,17 +97,7 @@ impl Walk<'_> {
             Kind::File { .. } => Some(open(dir, name).map_err(self.failed("open", path))?),
             _ => None,
         };
-        let (uid, gid) = found.owner.unwrap_or((stat.st_uid, stat.st_gid));
-        let entry = Entry {
-            path: path.to_vec(),
-            kind,
-            mode: stat.st_mode & 0o7777,
-            uid,
-            gid,
-            mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
-            xattrs: found.kept,
-        };
-        Ok(Some((entry, body)))
+        Ok(Some((described(path, kind, stat, found), body)))
     }
 
     fn first_name(&mut self, kind: Kind, stat: &Stat, path: &[u8]) -> Kind {
@@ -126,6 +116,20 @@ impl Walk<'_> {
     fn failed(&self, verb: &'static str, path: &[u8]) -> impl Fn(std::io::Error) -> ReadError {
         let path = self.root.join(shown(path));
         move |error| FsError::new(verb, &path, error).into()
+    }
+}
+
+/// The entry of a file on disk.
+pub(super) fn described(path: &[u8], kind: Kind, stat: &Stat, found: Attributes) -> Entry {
+    let (uid, gid) = found.owner.unwrap_or((stat.st_uid, stat.st_gid));
+    Entry {
+        path: path.to_vec(),
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid,
+        gid,
+        mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
+        xattrs: found.kept,
     }
 }
 

@@ -16,6 +16,7 @@ for_each_user! {
     warnings_are_told_again,
     no_cache_runs_every_step,
     two_fresh_stores_give_equal_bytes,
+    a_deep_stage_shows_what_every_step_did,
 }
 
 const TWO_STAGES: &str = "FROM busybox AS one\n\
@@ -170,4 +171,29 @@ fn two_fresh_stores_give_equal_bytes(world: &World) {
     let one = archive("one", &["--jobs", "1"]);
     let two = archive("two", &[]);
     assert!(one == two, "{} and {} bytes that differ", one.len(), two.len());
+}
+
+/// The lower layers of a deep stage are shown in groups: what was deleted and made again across them is as it was.
+fn a_deep_stage_shows_what_every_step_did(world: &World) {
+    let mut dockerfile =
+        String::from("FROM busybox\nRUN mkdir /d && touch /d/old /gone && ln /d/old /d/two\n");
+    for n in 0..66 {
+        dockerfile +=
+            &format!("COPY f /d/copied{n}\nRUN echo {n} >/d/count && rm -f /d/copied{n}\n");
+        dockerfile += match n {
+            20 => "RUN rm -r /d && mkdir /d && rm /gone\n",
+            60 => "RUN test ! -e /gone && mkdir /gone && touch /gone/again\n",
+            _ => "RUN test $(ls /d | wc -l) -le 4 && touch /d/last\n",
+        };
+    }
+    let context = Context::new(world, "context", &[("Dockerfile", &dockerfile), ("f", "f\n")]);
+    let run = world.build(&["-t", "deep", context.arg()]).ok();
+    run.says(&["the image has 200 layers", "takes 125"]);
+    context.write("Dockerfile", &(dockerfile + "RUN ls /d /gone >/seen && cat /d/count >>/seen\n"));
+    let run = world.build(&["-t", "deep", context.arg()]).ok();
+    assert_eq!(run.steps().ran.len(), 1, "{}", run.shown());
+    let layout = Layout::of_store(world, "deep:latest");
+    assert_eq!(layout.config()["rootfs"]["diff_ids"].as_array().unwrap().len(), 201);
+    let seen = text(&layout.unpack(world), "seen");
+    assert_eq!(seen, "/d:\ncount\nlast\n\n/gone:\nagain\n65\n");
 }

@@ -221,4 +221,28 @@ proptest! {
             prop_assert_eq!(contents.0, contents.1);
         }
     }
+
+    #[test]
+    fn squashed_layers_show_what_they_show_apart(
+        layers in vec(vec(entry(), 0..12), 3..6),
+    ) {
+        support::private_mounts();
+        for form in FORMS {
+            let fresh = Fresh::of(form);
+            let write = |entries: &Listing| {
+                let mut writer = fresh.layers().begin().unwrap();
+                for (entry, data) in sort_out(entries.clone()).0 {
+                    writer.add(&entry, Some(&mut data.as_slice())).unwrap();
+                }
+                writer.finish().unwrap()
+            };
+            let stack = Snapshot { layers: layers.iter().map(write).collect() };
+            let apart = fresh.layers().view(&stack).unwrap();
+            let squashed = fresh.layers().squash(&stack.layers[1..]).unwrap();
+            prop_assert_eq!(squashed.lowers.len(), 1);
+            let bottom = fresh.layers().lower(&stack.layers[0]).unwrap();
+            let together = fresh.layers().mount_lowers(vec![squashed.lowers[0].clone(), bottom]).unwrap();
+            prop_assert_eq!(seen(together.path()), seen(apart.path()));
+        }
+    }
 }
