@@ -46,7 +46,7 @@ pub enum InputKey {
 }
 
 /// Bumped when the same op would make other bytes, or keys are made differently.
-const VERSION: &[u8] = b"rbuild key 2\0";
+const VERSION: &[u8] = b"rbuild key 3\0";
 
 impl Part {
     /// How a person is told that this part differs.
