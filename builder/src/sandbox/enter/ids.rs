@@ -155,7 +155,7 @@ fn call(tool: &str, pid: i32, own: u32, ranges: &[Range]) -> Result<(), String> 
     let mut next = 1;
     for range in ranges {
         command.args([next, range.first, range.count].map(|number| number.to_string()));
-        next += range.count;
+        next = next.saturating_add(range.count);
     }
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
