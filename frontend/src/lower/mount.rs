@@ -203,7 +203,11 @@ impl StageLowering<'_, '_> {
             true => Selector::Whole,
             false => {
                 let pattern = escaped(path);
-                Selector::Paths(PathSelector { pattern, top: Top::Itself, ..PathSelector::default() })
+                Selector::Paths(PathSelector {
+                    pattern,
+                    top: Top::Itself,
+                    ..PathSelector::default()
+                })
             }
         }
     }
