@@ -90,15 +90,22 @@ impl Builder {
     /// Builds one context of the folder.
     pub fn build(&self, context: &str, phase: Phase) -> Result<Sample, MeasureError> {
         let lines = self.lines(context, phase);
-        let measured = measure(&lines, &self.folder, &[("RBUILD_ROOT", &self.store)]);
+        let measured = self.timed(&lines);
         if phase == Phase::Tar {
             // It is as large as the image. One that is not there was not made.
             let _ = fs::remove_file(self.folder.join(self.archive()));
         }
-        let mut sample = measured?;
-        let entering = self.entering * lines.len() as f64;
-        sample.seconds = (sample.seconds - entering).max(0.0);
-        Ok(sample)
+        measured
+    }
+
+    /// Runs a command in the image that was built of a context.
+    pub fn run(&self, context: &str, command: &str) -> Result<Sample, MeasureError> {
+        let line = self.call(&match self.kind {
+            Kind::Rbuild => format!("run --network=host bench-{context} {command}"),
+            Kind::Docker => format!("run --rm --network=host bench-{context} {command}"),
+            Kind::Buildah => return Err(MeasureError::Unable("it runs no images")),
+        });
+        self.timed(&[line])
     }
 
     /// Forgets images, layers and cached steps.
@@ -121,12 +128,19 @@ impl Builder {
         measure(&lines, &self.folder, &[]).map(drop)
     }
 
+    fn timed(&self, lines: &[Line]) -> Result<Sample, MeasureError> {
+        let mut sample = measure(lines, &self.folder, &[("RBUILD_ROOT", &self.store)])?;
+        let entering = self.entering * lines.len() as f64;
+        sample.seconds = (sample.seconds - entering).max(0.0);
+        Ok(sample)
+    }
+
     fn lines(&self, context: &str, phase: Phase) -> Vec<Line> {
         let name = format!("bench-{context}");
         let archive = (phase == Phase::Tar).then(|| self.archive());
         let cache = match phase {
             Phase::Nocache | Phase::Tar => " --no-cache",
-            Phase::Cold | Phase::Noop | Phase::Touch => "",
+            Phase::Cold | Phase::Noop | Phase::Touch | Phase::Alone => "",
         };
         let build = |target: &str| {
             match self.kind {

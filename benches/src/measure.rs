@@ -36,6 +36,9 @@ pub enum MeasureError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The builder has nothing that does it.
+    #[error("{0}")]
+    Unable(&'static str),
     /// It failed.
     #[error("`{line}` failed: {said}")]
     Failed {

@@ -81,6 +81,8 @@ pub enum Phase {
     Noop,
     /// Everything, and one file has changed.
     Touch,
+    /// The command of the heaviest step by itself, in an image that has its files: no build.
+    Alone,
     /// As `nocache`; the image goes to an archive whose layers are compressed with gzip.
     Tar,
 }
@@ -93,6 +95,7 @@ impl Phase {
             Phase::Nocache => "nocache",
             Phase::Noop => "noop",
             Phase::Touch => "touch",
+            Phase::Alone => "alone",
             Phase::Tar => "tar",
         }
     }

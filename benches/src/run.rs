@@ -128,7 +128,12 @@ fn sample(
         Phase::Noop | Phase::Touch if round == 0 => {
             build_all(builder, workload, Phase::Noop)?;
         }
-        Phase::Noop | Phase::Touch | Phase::Nocache | Phase::Tar => {}
+        Phase::Noop | Phase::Touch | Phase::Nocache | Phase::Tar | Phase::Alone => {}
+    }
+    if let (Phase::Alone, Some(alone)) = (phase, workload.alone) {
+        builder.build(alone.context, Phase::Noop)?;
+        rustix::fs::sync();
+        return builder.run(alone.context, alone.command);
     }
     if phase == Phase::Touch {
         touch(plan, workload, &format!("/* {} {round} */\n", builder.name))?;

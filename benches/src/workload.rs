@@ -48,6 +48,17 @@ pub struct Workload {
     pub phases: Vec<Phase>,
     /// The file that changes before each build of the phase `touch`.
     pub touch: Option<&'static str>,
+    /// What runs in the phase `alone`.
+    pub alone: Option<Alone>,
+}
+
+/// A step's command by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone {
+    /// The context of the image that it runs in.
+    pub context: &'static str,
+    /// Its words.
+    pub command: &'static str,
 }
 
 /// A Dockerfile and the files beside it.
@@ -93,7 +104,8 @@ pub fn write(
     wanted: &[Workload],
 ) -> Result<(), WriteError> {
     let names = wanted.iter().flat_map(|workload| workload.contexts.iter().map(String::as_str));
-    for name in names.chain([WARM]) {
+    let alone = wanted.iter().filter_map(|workload| Some(workload.alone?.context));
+    for name in names.chain(alone).chain([WARM]) {
         let context = Context { path: folder.join(name) };
         let failed = |source| WriteError { path: context.path.clone(), source };
         let shape = growth::shape(name, scale).unwrap_or_else(|| shapes::shape(name, scale));

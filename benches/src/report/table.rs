@@ -10,7 +10,8 @@ const OWN: &str = "rbuild";
 const PHASES: &str = "\
 `nocache`: the bases are there, every step runs. `noop`: nothing has changed. `touch`: one file has
 changed. `cold`: nothing is there, the base is fetched. `tar`: as `nocache`, into an archive whose
-layers are compressed with gzip (docker: build, save and gzip). Medians in seconds, the builders
+layers are compressed with gzip (docker: build, save and gzip). `alone`: the command of the heaviest
+step in a container, without a build. Medians in seconds, the builders
 taking turns; what took longer than the patience of the run was measured once. Peak: resident
 memory of the largest process that rbuild started, its own or a step's.
 ";

@@ -58,6 +58,7 @@ pub fn workloads(scale: Scale) -> Vec<Workload> {
             },
             phases: series.phases.to_vec(),
             touch: None,
+            alone: None,
         };
         series.sizes.iter().map(workload).collect()
     };

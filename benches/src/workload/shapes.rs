@@ -9,7 +9,7 @@ use crate::results::Phase;
 
 /// The rows of the report.
 pub fn workloads() -> Vec<Workload> {
-    use Phase::{Cold, Nocache, Noop, Tar, Touch};
+    use Phase::{Alone, Cold, Nocache, Noop, Tar, Touch};
     let row = |name, about, phases: &[Phase], touch| Workload {
         name,
         about,
@@ -17,6 +17,7 @@ pub fn workloads() -> Vec<Workload> {
         contexts: vec![String::from(name)],
         phases: phases.to_vec(),
         touch,
+        alone: None,
     };
     vec![
         row("steps", "30 RUN after each other", &[Nocache, Noop], None),
@@ -28,12 +29,15 @@ pub fn workloads() -> Vec<Workload> {
             Some("part1/module1/touched.c"),
         ),
         row("blob", "COPY of 320 MB and RUN cp", &[Nocache, Tar], None),
-        row(
-            "code",
-            "60 C files compiled in three stages",
-            &[Nocache, Noop, Touch],
-            Some("src/touched.c"),
-        ),
+        Workload {
+            alone: Some(super::Alone { context: "code-alone", command: COMPILE }),
+            ..row(
+                "code",
+                "60 C files compiled in three stages",
+                &[Alone, Nocache, Noop, Touch],
+                Some("src/touched.c"),
+            )
+        },
         row("base", "RUN true on a base of 470 MB", &[Cold], None),
         row("copyonly", "COPY and ENV on a base of 470 MB", &[Cold], None),
     ]
@@ -55,7 +59,13 @@ pub fn shape(name: &str, scale: Scale) -> Shape {
             format!("{busybox}COPY data.bin /data.bin\nRUN cp /data.bin /copy.bin\n"),
             Box::new(move |context| blob(context, scale.pick(160, 1))),
         ),
-        "code" => (CODE.into(), Box::new(move |context| code(context, scale.pick(60, 2)))),
+        "code" => {
+            let dockerfile = format!("{TO_COMPILE}RUN {COMPILE}\n{THEN}");
+            (dockerfile, Box::new(move |context| code(context, scale.pick(60, 2))))
+        }
+        "code-alone" => {
+            (TO_COMPILE.into(), Box::new(move |context| code(context, scale.pick(60, 2))))
+        }
         "base" => (format!("{heavy}RUN [\"/bin/true\"]\n"), nothing()),
         "copyonly" => (format!("{heavy}COPY Dockerfile /Dockerfile\nENV A=1\n"), nothing()),
         other => unreachable!("no workload has the context `{other}`"),
@@ -123,12 +133,15 @@ fn blob(context: &Context, megabytes: usize) -> io::Result<()> {
     file.flush()
 }
 
-const CODE: &str = "FROM BASES/library/gcc:12 AS build
+const TO_COMPILE: &str = "FROM BASES/library/gcc:12 AS build
 WORKDIR /app
 COPY Makefile .
 COPY src src
-RUN make -s -j2 app
-FROM BASES/library/gcc:12 AS count
+";
+
+const COMPILE: &str = "make -s -j2 app";
+
+const THEN: &str = "FROM BASES/library/gcc:12 AS count
 WORKDIR /app
 COPY src src
 RUN cat src/*.c | wc -l >/lines

@@ -82,6 +82,7 @@ impl Finished {
         let set = ImageSet { images: all, original: None };
         let trees = self.images.iter().map(|image| (&image.platform, &image.snapshot)).collect();
         let export = Export { set: &set, trees, options, session, images, progress };
+        export.tell_depth();
         let mut exported = None;
         for output in &options.outputs {
             exported = export.write(output)?.or(exported);
@@ -125,6 +126,10 @@ fn base_of(graph: &Graph, mut id: VertexId) -> Option<ImageOp> {
     }
 }
 
+/// The deepest image that dockerd takes where it does not use containerd's image store (moby,
+/// `layer/layer_store.go`).
+const DOCKER_LAYERS: usize = 125;
+
 /// What every output is written from.
 struct Export<'a> {
     set: &'a ImageSet,
@@ -156,6 +161,20 @@ impl Export<'_> {
             }
         }
         Ok(Some(self.set.documents(store, Form::Gzip)?))
+    }
+
+    /// Says when an image is deeper than some of those who may get it can lay over each other.
+    fn tell_depth(&self) {
+        let is_image = |output: &Output| !matches!(output, Output::Tar(_) | Output::Local(_));
+        let deepest = self.set.images.iter().map(|(_, image)| image.layers.len()).max();
+        if let Some(layers) = deepest.filter(|layers| *layers > DOCKER_LAYERS)
+            && self.options.outputs.iter().any(is_image)
+        {
+            self.progress.notice(&format!(
+                "the image has {layers} layers, and Docker's classic image store takes \
+                 {DOCKER_LAYERS}: a last stage with `COPY --from=STAGE / /` makes them one"
+            ));
+        }
     }
 
     fn store(&self) -> Result<SetDocuments, BuildError> {

@@ -187,7 +187,8 @@ fn a_deep_stage_shows_what_every_step_did(world: &World) {
         };
     }
     let context = Context::new(world, "context", &[("Dockerfile", &dockerfile), ("f", "f\n")]);
-    world.build(&["-t", "deep", context.arg()]).ok();
+    let run = world.build(&["-t", "deep", context.arg()]).ok();
+    run.says(&["the image has 200 layers", "takes 125"]);
     context.write("Dockerfile", &(dockerfile + "RUN ls /d /gone >/seen && cat /d/count >>/seen\n"));
     let run = world.build(&["-t", "deep", context.arg()]).ok();
     assert_eq!(run.steps().ran.len(), 1, "{}", run.shown());

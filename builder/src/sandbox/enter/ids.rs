@@ -1,7 +1,7 @@
 //! The ids of a user namespace: which there are, and mapping them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid};
@@ -109,20 +109,26 @@ fn map_ranges(pid: i32, uid: u32, gid: u32) -> Result<(), String> {
         return map_as_root(pid);
     }
     let names = names_of(uid);
-    for (tool, file, own) in [("newuidmap", "/etc/subuid", uid), ("newgidmap", "/etc/subgid", gid)]
-    {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let ranges = ranges(&text, &names);
-        if ranges.is_empty() {
-            let name = names.first().map_or("this user", String::as_str);
-            return Err(format!(
-                "`{file}` has no range for `{name}` (`usermod --add-subuids 100000-165535 \
-                 --add-subgids 100000-165535 {name}` as root adds one)"
-            ));
-        }
-        call(tool, pid, own, &ranges)?;
+    let uids = granted("/etc/subuid", &names)?;
+    let gids = granted("/etc/subgid", &names)?;
+    // At the same time: every build of every user waits for them.
+    let calls =
+        [Call::start("newuidmap", pid, uid, &uids), Call::start("newgidmap", pid, gid, &gids)];
+    calls.map(|call| call?.end()).into_iter().collect()
+}
+
+/// The ranges that a subuid file has for this user.
+fn granted(file: &str, names: &[String]) -> Result<Vec<Range>, String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let ranges = ranges(&text, names);
+    let name = names.first().map_or("this user", String::as_str);
+    match ranges.is_empty() {
+        false => Ok(ranges),
+        true => Err(format!(
+            "`{file}` has no range for `{name}` (`usermod --add-subuids 100000-165535 \
+             --add-subgids 100000-165535 {name}` as root adds one)"
+        )),
     }
-    Ok(())
 }
 
 /// Root without mounting rights, in an ordinary container, may map whatever it has itself.
@@ -149,24 +155,41 @@ pub fn map_same(pid: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn call(tool: &str, pid: i32, own: u32, ranges: &[Range]) -> Result<(), String> {
-    let mut command = Command::new(tool);
-    command.args([pid.to_string(), "0".into(), own.to_string(), "1".into()]);
-    let mut next = 1;
-    for range in ranges {
-        command.args([next, range.first, range.count].map(|number| number.to_string()));
-        next = next.saturating_add(range.count);
-    }
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-            Err(format!("{tool} failed: {said}"))
+/// A running `newuidmap` or `newgidmap`.
+struct Call {
+    tool: &'static str,
+    child: Child,
+}
+
+impl Call {
+    fn start(tool: &'static str, pid: i32, own: u32, ranges: &[Range]) -> Result<Call, String> {
+        let mut command = Command::new(tool);
+        command.args([pid.to_string(), "0".into(), own.to_string(), "1".into()]);
+        let mut next = 1;
+        for range in ranges {
+            command.args([next, range.first, range.count].map(|number| number.to_string()));
+            next = next.saturating_add(range.count);
         }
-        Err(error) if error.kind() == NOT_FOUND => Err(format!(
-            "{tool} is not installed (`apt install uidmap`; elsewhere the package is shadow-utils)"
-        )),
-        Err(error) => Err(format!("cannot run {tool}: {error}")),
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        match command.spawn() {
+            Ok(child) => Ok(Call { tool, child }),
+            Err(error) if error.kind() == NOT_FOUND => Err(format!(
+                "{tool} is not installed (`apt install uidmap`; elsewhere the package is shadow-utils)"
+            )),
+            Err(error) => Err(format!("cannot run {tool}: {error}")),
+        }
+    }
+
+    fn end(self) -> Result<(), String> {
+        let tool = self.tool;
+        match self.child.wait_with_output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+                Err(format!("{tool} failed: {said}"))
+            }
+            Err(error) => Err(format!("cannot wait for {tool}: {error}")),
+        }
     }
 }
 
