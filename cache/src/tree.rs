@@ -7,6 +7,7 @@
 //!
 //! Copying what was selected does not belong here, nor does the text of ignore rules.
 
+mod below;
 mod digest;
 mod listing;
 pub mod manifest;
@@ -26,9 +27,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub use digest::{DigestError, Hashing, read_xattrs};
+pub use below::Below;
+pub use digest::{DigestError, Hashing, digest_of, read_sized, read_xattrs};
 pub use node::{Node, NodeKind, Time, Xattrs};
-pub use select::{Found, Match, Reason, SelectError, Selection};
+pub use select::{Found, Match, Reason, SelectError, Selection, Status};
 
 use listing::Listing;
 use resolve::Resolved;
@@ -198,7 +200,7 @@ impl Tree {
     }
 
     /// What is at `path` itself: no link in it is followed, and nothing is there behind one.
-    pub fn look(&self, path: &[u8]) -> Result<Option<Found>, SelectError> {
+    pub fn look(&self, path: &[u8]) -> Result<Option<Status>, SelectError> {
         let Some(node) = self.stat(path)? else { return Ok(None) };
         let xattrs = match node.kind {
             NodeKind::Dir => {
@@ -207,7 +209,7 @@ impl Tree {
             }
             _ => Xattrs::new(),
         };
-        Ok(Some(Found { path: path.to_vec(), node, xattrs, reason: Reason::Asked }))
+        Ok(Some(Status { node, xattrs }))
     }
 
     /// Opens what `path` leads to, links followed inside the root, to be mounted elsewhere: nothing
