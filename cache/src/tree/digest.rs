@@ -63,7 +63,7 @@ impl Selection {
             if top && found.node.is_dir() {
                 bytes(&mut text, b"");
                 if self.top == Top::Itself {
-                    self.entry(&mut text, found, *file);
+                    self.entry(&mut text, &found, *file);
                 }
                 continue;
             }
