@@ -16,7 +16,7 @@ use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::Bases;
 use rbuild_solver::solve::{self, Limits};
 
-use crate::cli::Session;
+use crate::cli::{Session, Stdin};
 use crate::machine::Memory;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
@@ -56,7 +56,8 @@ pub fn build(
     let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
-    let ast = read(&source, options, progress)?;
+    let ast = read(&source, options, progress)
+        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let variants = variants(&ast, &source, options)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let images = Images::open(session, progress)?;
@@ -81,9 +82,12 @@ fn open_context(
     let keep = options.frontend.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
     let keep_git_dir = keep.is_some_and(|keep| keep == "1" || keep.eq_ignore_ascii_case("true"));
     let reader = Reader { store: &session.store, remotes, keep_git_dir };
-    let stdin = &mut std::io::stdin();
-    let file = options.file.as_deref();
-    let mut context = BuildContext::open(&options.context, file, stdin, reader)?;
+    let stdin = &mut Stdin(&session.cancel);
+    let opened = BuildContext::open(&options.context, options.file.as_deref(), stdin, reader);
+    if session.cancel.is_cancelled() {
+        return Err(BuildError::Interrupted);
+    }
+    let mut context = opened?;
     for (name, source) in &options.contexts {
         context.add(name, source, reader)?;
     }
@@ -92,7 +96,11 @@ fn open_context(
 }
 
 /// Reads the Dockerfile; shows its warnings, fails on its errors: all of them that can be told.
-fn read(source: &Source, options: &BuildOptions, progress: &Progress) -> Result<Ast, BuildError> {
+fn read(
+    source: &Source,
+    options: &BuildOptions,
+    progress: &Progress,
+) -> Result<Ast, Vec<Diagnostic>> {
     let parsed = parse(source);
     if !parsed.has_errors() {
         warn(&parsed.diagnostics, source, progress);
@@ -102,7 +110,7 @@ fn read(source: &Source, options: &BuildOptions, progress: &Progress) -> Result<
     let mut diagnostics = parsed.diagnostics;
     diagnostics.extend(stages);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-    Err(BuildError::dockerfile(&diagnostics, source))
+    Err(diagnostics)
 }
 
 /// Finds the digests and configs of all images that the target needs, for every platform. A base can

@@ -59,6 +59,19 @@ pub struct PathSelector {
     pub include: Option<String>,
     /// `--exclude` patterns, in the order given.
     pub exclude: Vec<String>,
+    /// What counts of a match that is a directory.
+    #[serde(default, skip_serializing_if = "Top::is_contents")]
+    pub top: Top,
+}
+
+/// What an op sees of a directory that a selector picks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Top {
+    /// What is in it: it is copied into a directory that has a mode and an owner of its own.
+    #[default]
+    Contents,
+    /// That, and its own mode, owner and attributes: it is mounted.
+    Itself,
 }
 
 /// Decides which paths of a tree are there: the rules of `.dockerignore`.
@@ -130,6 +143,12 @@ impl PathSelector {
     /// The whole tree.
     pub fn everything() -> PathSelector {
         PathSelector::default()
+    }
+}
+
+impl Top {
+    fn is_contents(&self) -> bool {
+        *self == Top::Contents
     }
 }
 

@@ -135,7 +135,7 @@ impl Overlay {
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
     }
 
-    /// The same for kernels before 6.7, which take all lower directories as one option: in the
+    /// The same for kernels before 6.8, which take all lower directories as one option: in the
     /// page of options there is room for some 200.
     fn mount_by_options(&self, stage: &Stage) -> Result<OwnedFd, Errno> {
         let lowers: Vec<String> = self.lowers.iter().map(by_descriptor).collect();

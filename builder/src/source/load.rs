@@ -9,16 +9,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use rbuild_cache::archive::{BadMember, Compression, Members};
 use rbuild_cache::layer::Kind;
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, ImageError, Store};
-use rbuild_frontend::document::{self, Document};
+use rbuild_frontend::document::{self, Document, MAX_NESTING, MAX_SIZE};
 use rbuild_frontend::reference::Reference;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::host_platform;
 use crate::export::image::{descriptor, media_type};
-
-/// An index may name an index; nobody nests them deeper than this.
-const MAX_NESTING: usize = 4;
 
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +66,9 @@ struct DockerImage {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
+    /// Docker writes `null` for an image without layers.
     #[serde(default)]
-    layers: Vec<String>,
+    layers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -82,12 +80,13 @@ struct OciIndex {
 /// their ids where they have none.
 pub fn load(store: &Store, input: impl Read) -> Result<Vec<String>, LoadError> {
     let files = Files::read(store, &mut plain(input)?)?;
-    if let Some(bytes) = files.bytes("manifest.json")? {
-        return files.docker(&bytes);
-    }
-    match files.bytes("index.json")? {
-        Some(bytes) => files.oci(&bytes),
-        None => Err(LoadError::NoImage),
+    let layout = files.bytes("index.json")?;
+    let layout = layout.map(|bytes| parsed::<OciIndex>("index.json", &bytes)).transpose()?;
+    match (files.bytes("manifest.json")?, layout) {
+        (Some(_), Some(layout)) if files.has_indexes(&layout)? => files.oci(layout),
+        (Some(bytes), _) => files.docker(&bytes),
+        (None, Some(layout)) => files.oci(layout),
+        (None, None) => Err(LoadError::NoImage),
     }
 }
 
@@ -127,6 +126,10 @@ impl<'a> Files<'a> {
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
         match self.find(name) {
+            Some((_, size)) if size > MAX_SIZE => Err(LoadError::Document {
+                file: name.to_owned(),
+                reason: format!("it has more than {MAX_SIZE} bytes"),
+            }),
             Some((digest, _)) => Ok(Some(self.store.blobs().read(&digest)?)),
             None => Ok(None),
         }
@@ -152,7 +155,7 @@ impl<'a> Files<'a> {
     fn manifest(&self, image: &DockerImage) -> Result<Descriptor, LoadError> {
         let (config, size) = self.needed(&image.config)?;
         let layers: Vec<Descriptor> =
-            image.layers.iter().map(|name| self.layer(name)).collect::<Result<_, _>>()?;
+            image.layers.iter().flatten().map(|name| self.layer(name)).collect::<Result<_, _>>()?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type::MANIFEST,
@@ -177,9 +180,16 @@ impl<'a> Files<'a> {
         Ok(descriptor(kind, digest, size))
     }
 
+    /// Whether a name of a layout stands for several images, of which `manifest.json` knows one.
+    fn has_indexes(&self, layout: &OciIndex) -> Result<bool, LoadError> {
+        let there = layout.manifests.iter().filter(|it| self.files.contains_key(&blob_name(it)));
+        let documents: Vec<Document> =
+            there.map(|entry| self.document(entry)).collect::<Result<_, _>>()?;
+        Ok(documents.iter().any(|document| matches!(document, Document::Index(_))))
+    }
+
     /// The images of an OCI layout.
-    fn oci(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
-        let index: OciIndex = parsed("index.json", bytes)?;
+    fn oci(&self, index: OciIndex) -> Result<Vec<String>, LoadError> {
         let mut names = Vec::new();
         for entry in index.manifests {
             let annotation = |key: &str| entry.annotations.get(key).cloned();
@@ -221,14 +231,17 @@ impl<'a> Files<'a> {
     }
 
     /// Of several platforms that are not all there, the one of this machine.
-    fn for_this_machine(&self, entry: Descriptor) -> Result<Descriptor, LoadError> {
-        match self.document(&entry)? {
-            Document::Manifest(_) => Ok(entry),
-            Document::Index(index) => match index.best(&host_platform()) {
-                Some(best) => self.for_this_machine(best.clone()),
-                None => Err(LoadError::Missing("an image for this platform".to_owned())),
-            },
+    fn for_this_machine(&self, mut entry: Descriptor) -> Result<Descriptor, LoadError> {
+        for _ in 0..MAX_NESTING {
+            match self.document(&entry)? {
+                Document::Manifest(_) => return Ok(entry),
+                Document::Index(index) => match index.best(&host_platform()) {
+                    Some(best) => entry = best.clone(),
+                    None => break,
+                },
+            }
         }
+        Err(LoadError::Missing("an image for this platform".to_owned()))
     }
 
     fn name(&self, manifest: &Descriptor, names: &[String]) -> Result<Vec<String>, LoadError> {
@@ -258,3 +271,6 @@ fn parsed<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, Load
     serde_json::from_slice(bytes)
         .map_err(|error| LoadError::Document { file: file.to_owned(), reason: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Instant, SystemTime};
 
 use rbuild_cache::layer::{Entry, Kind};
+use rbuild_cache::pattern::escaped;
 use rbuild_cache::tree::{Found, NodeKind, Owners, PathSelector, SelectError, Tree};
 use rbuild_cache::{Digest, LayerId, Record, Scratch, Snapshot, Store};
 use rbuild_frontend::address::{redacted, split_login};
@@ -242,8 +243,7 @@ impl<'a> Remotes<'a> {
         let checkout = self.git().check_out(op, &scratch)?;
         let time = checkout.time(op, self.now);
         let tree = Tree::open(&checkout.path, Owners::Root, None)?;
-        let pattern = literal(&op.subdir);
-        let selection = tree.select(&PathSelector::of(pattern));
+        let selection = tree.select(&PathSelector::of(escaped(&op.subdir)));
         let subdir = || RemoteError::Subdir {
             remote: redacted(&op.remote),
             subdir: op.subdir.clone(),
@@ -323,13 +323,6 @@ fn entry(found: &Found<'_>, time: (i64, u32)) -> Option<Entry> {
     let mut entry = Entry::new(found.path.clone(), kind, mode);
     entry.mtime = time;
     Some(entry)
-}
-
-/// A pattern that matches one path only.
-fn literal(path: &str) -> String {
-    path.chars()
-        .flat_map(|char| "*?[]\\".contains(char).then_some('\\').into_iter().chain([char]))
-        .collect()
 }
 
 async fn cancelled(cancel: &Cancel) {

@@ -8,9 +8,9 @@
 //! | which paths are one file | the layer keeps hard links |
 //! | which directories only lead to others | the destination keeps their owners |
 //!
-//! Times are left out, and so is everything about a matched directory but that there is one: its
-//! contents are copied, and the destination, which is made even for an empty one, has its own mode
-//! and owner.
+//! Times are left out, and so is everything about a matched directory but that there is one, if its
+//! contents are copied: the destination, which is made even for an empty one, has its own mode and
+//! owner. A directory that is mounted ([`Top::Itself`]) shows its own.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::node::{Node, NodeKind, Time, Xattrs};
 use super::select::{Found, Match, Reason, Selection};
-use super::{Owners, join, root};
+use super::{Owners, Top, join, root};
 use crate::ContentDigest;
 use crate::stat::StatCache;
 
@@ -62,6 +62,9 @@ impl Selection {
             let top = found.path.is_empty();
             if top && found.node.is_dir() {
                 bytes(&mut text, b"");
+                if self.top == Top::Itself {
+                    self.entry(&mut text, &found, *file);
+                }
                 continue;
             }
             bytes(&mut text, if top { &one.name } else { &found.path });

@@ -14,7 +14,7 @@ use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
 use super::resolve::{Absence, Resolved, lossy};
 use super::root::Root;
-use super::{Owners, PathSelector, Tree, join};
+use super::{Owners, PathSelector, Top, Tree, join};
 use crate::pattern::{BadPattern, Glob, has_wildcards};
 
 /// What a selector picked of a tree. It keeps the tree's directory open, and says what was there
@@ -24,6 +24,7 @@ pub struct Selection {
     pub matches: Vec<Match>,
     /// Whether the owners of the nodes mean anything.
     pub owners: Owners,
+    pub(super) top: Top,
     pub(super) root: Arc<Root>,
     pub(super) digests: OnceLock<Digests>,
 }
@@ -187,6 +188,7 @@ impl Tree {
         Ok(Selection {
             matches,
             owners: self.shared.owners,
+            top: selector.top,
             root: self.shared.root.clone(),
             digests: OnceLock::new(),
         })
