@@ -29,7 +29,7 @@ pub(crate) fn layer(
     fs::create_dir_all(&folder.join("fs"))?;
     let path = folder.join("fs/file");
     fs::write_all(&fs::create_file(&path)?, &path, bytes)?;
-    store.ground().place_layer(&folder, Form::Directory, diff_id)
+    store.ground().place_layer(&folder, Form::Directory, diff_id, None)
 }
 
 /// The record number `key` of the same op in the same slot, which took that many seconds.

@@ -65,11 +65,18 @@ pub struct Copied {
 pub trait Sink: Send {
     /// Adds one. It takes the place of an earlier one at its path.
     fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError>;
+
+    /// Takes note of the digest of the bytes that the last entry came with.
+    fn digested(&mut self, _entry: &Entry, _digest: &ContentDigest) {}
 }
 
 impl Sink for LayerWriter {
     fn add(&mut self, entry: &Entry, data: Option<&mut dyn Read>) -> Result<(), WriteError> {
         LayerWriter::add(self, entry, data)
+    }
+
+    fn digested(&mut self, entry: &Entry, digest: &ContentDigest) {
+        LayerWriter::digested(self, entry, digest);
     }
 }
 

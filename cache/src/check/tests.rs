@@ -88,7 +88,7 @@ fn a_changed_byte_in_a_layer_that_is_a_tar_is_found() {
     fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("layer.tar"), "the tar").unwrap();
     let diff_id = Some(Digest::of(b"the tar"));
-    let layer = store.ground().place_layer(&folder, Form::Erofs, diff_id).unwrap();
+    let layer = store.ground().place_layer(&folder, Form::Erofs, diff_id, None).unwrap();
     assert_eq!(store.verify().unwrap().damage, []);
     std::fs::write(store.ground().layer(&layer).join("layer.tar"), "the rat").unwrap();
     assert_eq!(store.verify().unwrap().damage, [Damage::LayerChanged(layer)]);

@@ -43,7 +43,7 @@ impl Layers {
     pub fn commit(&self, active: Active) -> Result<LayerId, WriteError> {
         fs::remove_tree(&active.work)?;
         fs::rename(&active.upper, &active.folder.join("fs"))?;
-        Ok(self.inner.root.place_layer(&active.folder, Form::Directory, None)?)
+        Ok(self.inner.root.place_layer(&active.folder, Form::Directory, None, None)?)
     }
 }
 

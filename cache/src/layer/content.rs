@@ -21,6 +21,8 @@ use crate::digest::ContentDigest;
 use crate::fs::FsError;
 use crate::id::LayerId;
 
+pub(super) mod running;
+
 /// Files are digested in parallel, so many at a time: each holds a descriptor.
 const BATCH: usize = 128;
 
@@ -37,13 +39,18 @@ impl Layers {
         if let Some(content) = row.content {
             return Ok(content);
         }
-        let mut contents = Contents { hasher: Hasher::new(), waiting: Vec::with_capacity(BATCH) };
-        self.each(layer, &mut |entry, body| contents.add(entry, body))?;
-        contents.flush()?;
-        let content = ContentDigest::from_hasher(&contents.hasher);
+        let content = self.read_content(layer)?;
         let root = &self.inner.root;
         root.or_warn(root.db.set_content(layer, &content));
         Ok(content)
+    }
+
+    /// The same, from the layer's bytes.
+    pub(super) fn read_content(&self, layer: &LayerId) -> Result<ContentDigest, ReadError> {
+        let mut contents = Contents { hasher: Hasher::new(), waiting: Vec::with_capacity(BATCH) };
+        self.each(layer, &mut |entry, body| contents.add(entry, body))?;
+        contents.flush()?;
+        Ok(ContentDigest::from_hasher(&contents.hasher))
     }
 }
 

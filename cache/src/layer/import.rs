@@ -93,7 +93,7 @@ impl Layers {
         let root = &self.inner.root;
         let placed = match self.by_diff_id(diff_id) {
             Some(announced) => root.fill_layer(announced, &folder.path, form),
-            None => root.place_layer(&folder.path, form, Some(*diff_id)),
+            None => root.place_layer(&folder.path, form, Some(*diff_id), None),
         };
         Ok(placed.map_err(WriteError::from)?)
     }

@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use super::content::running::Running;
 use super::dir::DirWriter;
 use super::entry::{Entry, Kind, shown};
 use super::indexed::{Finished, IndexedWriter};
 use super::{Layers, WriteError};
 use crate::db::Form;
-use crate::digest::Digest;
+use crate::digest::{ContentDigest, Digest};
 use crate::fs::{self, FsError};
 use crate::id::LayerId;
 
@@ -23,6 +24,7 @@ pub struct LayerWriter {
     layers: Layers,
     folder: Folder,
     sink: Sink,
+    content: Running,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,8 @@ impl Layers {
             Form::Directory => Sink::Directory(self.directory(&folder)?),
             Form::Erofs => Sink::Indexed(Box::new(IndexedWriter::create(&folder.path)?)),
         };
-        Ok(LayerWriter { layers: self.clone(), folder, sink })
+        let content = Running::new(self.inner.rights);
+        Ok(LayerWriter { layers: self.clone(), folder, sink, content })
     }
 
     pub(super) fn folder(&self) -> Result<Folder, FsError> {
@@ -86,9 +89,10 @@ impl Layers {
         &self,
         folder: &Folder,
         mut sink: DirWriter,
+        content: Option<ContentDigest>,
     ) -> Result<LayerId, WriteError> {
         sink.finish().map_err(|cause| FsError::new("write", &folder.path, cause))?;
-        Ok(self.inner.root.place_layer(&folder.path, Form::Directory, None)?)
+        Ok(self.inner.root.place_layer(&folder.path, Form::Directory, None, content)?)
     }
 
     /// Makes the folder a layer in indexed form.
@@ -96,8 +100,9 @@ impl Layers {
         &self,
         folder: &Folder,
         diff_id: Digest,
+        content: Option<ContentDigest>,
     ) -> Result<LayerId, WriteError> {
-        Ok(self.inner.root.place_layer(&folder.path, Form::Erofs, Some(diff_id))?)
+        Ok(self.inner.root.place_layer(&folder.path, Form::Erofs, Some(diff_id), content)?)
     }
 }
 
@@ -115,22 +120,30 @@ impl LayerWriter {
             (data, Sink::Directory(sink)) => sink.add(entry, data.unwrap_or(empty)),
             (data, Sink::Indexed(sink)) => sink.add(entry, data.unwrap_or(empty)),
         };
-        done.map_err(|cause| WriteError::Add { path: shown(&entry.path), cause })
+        done.map_err(|cause| WriteError::Add { path: shown(&entry.path), cause })?;
+        self.content.add(entry);
+        Ok(())
+    }
+
+    /// Says what BLAKE3 makes of the bytes of `entry`, the file that was added last. Who knows it
+    /// and says so for every file spares the layer from being read for its content.
+    pub fn digested(&mut self, entry: &Entry, digest: &ContentDigest) {
+        self.content.file(entry, digest);
     }
 
     /// Makes it a layer of the store.
     pub fn finish(self) -> Result<LayerId, WriteError> {
-        let (layers, folder) = (self.layers, self.folder);
+        let (layers, folder, content) = (self.layers, self.folder, self.content.finish());
         let sink = match self.sink {
-            Sink::Directory(sink) => return layers.place_directory(&folder, sink),
+            Sink::Directory(sink) => return layers.place_directory(&folder, sink, content),
             Sink::Indexed(sink) => sink,
         };
         let failed = |cause| FsError::new("write", &folder.path, cause);
         match sink.finish().map_err(failed)? {
-            Finished::Indexed(diff_id) => layers.place_indexed(&folder, diff_id),
+            Finished::Indexed(diff_id) => layers.place_indexed(&folder, diff_id, content),
             Finished::Unsupported => {
                 let sink = layers.unpack_tar(&folder).map_err(io::Error::other).map_err(failed)?;
-                layers.place_directory(&folder, sink)
+                layers.place_directory(&folder, sink, content)
             }
         }
     }

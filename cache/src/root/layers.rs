@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Root, USED_PRECISION, guard};
 use crate::db::{self, DbError, Doomed, Form, LayerRow};
-use crate::digest::Digest;
+use crate::digest::{ContentDigest, Digest};
 use crate::fs::{self, FsError};
 use crate::id::LayerId;
 
@@ -28,13 +28,14 @@ impl Root {
         folder: &Path,
         form: Form,
         diff_id: Option<Digest>,
+        content: Option<ContentDigest>,
     ) -> Result<LayerId, PlaceError> {
         let id = LayerId::random();
         let measure = fs::measure(folder)?;
         fs::rename(folder, &self.layer(&id))?;
         let boot = Some(self.boot().to_owned());
-        self.db
-            .insert_layer(&LayerRow { diff_id, ..LayerRow::new(id, Some(form), measure, boot) })?;
+        let row = LayerRow::new(id, Some(form), measure, boot);
+        self.db.insert_layer(&LayerRow { diff_id, content, ..row })?;
         guard(&self.known).present.insert(id);
         Ok(id)
     }

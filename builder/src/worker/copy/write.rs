@@ -154,7 +154,7 @@ impl<'p> Item<'p> {
         Ok(self)
     }
 
-    fn write(self, sink: &mut dyn Sink, changed: &mut Vec<String>) -> Result<(), CopyError> {
+    fn write(mut self, sink: &mut dyn Sink, changed: &mut Vec<String>) -> Result<(), CopyError> {
         let (file, digest) = match self.data {
             Data::None => return Ok(sink.add(&self.entry, None)?),
             Data::Inline(mut data) => return Ok(sink.add(&self.entry, Some(&mut data))?),
@@ -163,10 +163,14 @@ impl<'p> Item<'p> {
                 (file, digest)
             }
             Data::File(file) => {
-                let digest = file.stream(self.entry, sink)?;
+                let digest = file.stream(&mut self.entry, sink)?;
                 (file, digest)
             }
         };
+        // With attributes it is not the digest of the bytes alone.
+        if self.entry.xattrs.is_empty() {
+            sink.digested(&self.entry, &digest);
+        }
         if file.digest.is_some_and(|expected| expected != digest) {
             changed.push(file.source.shown(&file.found));
         }
@@ -183,12 +187,13 @@ impl FileData<'_> {
         Ok((bytes, xattrs, digest))
     }
 
-    fn stream(&self, entry: Entry, sink: &mut dyn Sink) -> Result<ContentDigest, CopyError> {
+    /// Writes it as `entry`, which gets its size and attributes.
+    fn stream(&self, entry: &mut Entry, sink: &mut dyn Sink) -> Result<ContentDigest, CopyError> {
         let (file, xattrs, size) = self.open()?;
-        let entry = Entry { kind: Kind::File { size }, xattrs, ..entry };
-        let mut reader = Exactly { inner: Hashing::new(file), left: size };
-        sink.add(&entry, Some(&mut reader))?;
-        Ok(reader.inner.finish(&entry.xattrs))
+        (entry.kind, entry.xattrs) = (Kind::File { size }, xattrs);
+        let mut reader = Hashing::new(Exactly { inner: file, left: size });
+        sink.add(entry, Some(&mut reader))?;
+        Ok(reader.finish(&entry.xattrs))
     }
 
     fn open(&self) -> Result<(File, Xattrs, u64), CopyError> {
@@ -210,12 +215,12 @@ impl FileData<'_> {
 
 /// As many bytes as were announced, whatever happens to the file meanwhile: zeros where it became
 /// shorter. Its digest shows it.
-struct Exactly<R> {
-    inner: Hashing<R>,
+struct Exactly {
+    inner: File,
     left: u64,
 }
 
-impl<R: Read> Read for Exactly<R> {
+impl Read for Exactly {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(space.len());
         let space = &mut space[..most];

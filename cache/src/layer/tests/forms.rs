@@ -2,6 +2,7 @@
 
 use super::support::{dir, file, hard_link, symlink_to};
 use super::*;
+use crate::ContentDigest;
 use crate::layer::marks::Rights;
 use crate::layer::walk::walk;
 
@@ -55,6 +56,7 @@ pub(super) fn check_both(entries: &[(Entry, Vec<u8>)]) {
         let mut writer = fresh.layers().begin().unwrap();
         for (entry, data) in entries {
             writer.add(entry, Some(&mut data.as_slice())).unwrap();
+            writer.digested(entry, &ContentDigest::of(data));
         }
         writer.finish().unwrap()
     });
@@ -65,6 +67,8 @@ pub(super) fn check_both(entries: &[(Entry, Vec<u8>)]) {
     assert_eq!(listings[0], whole_seconds(directory));
     let contents = [0, 1].map(|n| stores[n].layers().content(&layers[n]).unwrap());
     assert_eq!(contents[0], contents[1]);
+    let read = [0, 1].map(|n| stores[n].layers().read_content(&layers[n]).unwrap());
+    assert_eq!(read, contents);
     for clamp in [None, Some(1000)] {
         let tars = [0, 1].map(|n| stores[n].layers().tar(&layers[n], clamp).unwrap());
         assert_eq!(tars[0], tars[1]);
@@ -73,7 +77,7 @@ pub(super) fn check_both(entries: &[(Entry, Vec<u8>)]) {
 }
 
 /// An archive that was written, imported in both forms, is the same layer again.
-fn check_import(bytes: &[u8], diff_id: &Digest, content: crate::ContentDigest) {
+fn check_import(bytes: &[u8], diff_id: &Digest, content: ContentDigest) {
     for form in FORMS {
         let fresh = Fresh::of(form);
         let layer = fresh.layers().import(&mut &bytes[..], diff_id).unwrap();
@@ -122,6 +126,36 @@ fn the_kernel_shows_the_same_tree_for_both_forms() {
     ];
     for case in cases {
         check_both(&case);
+    }
+}
+
+#[test]
+fn the_content_of_plain_entries_is_known_without_reading_them() {
+    support::private_mounts();
+    let dir = |path| (Entry::new(path, Kind::Dir, 0o755), "");
+    let link = Entry::new("d/l", Kind::Symlink { target: b"f".to_vec() }, 0o777);
+    let marked = Entry { xattrs: vec![(b"user.a".to_vec(), b"1".to_vec())], ..file("g", 0o644, 1) };
+    let whole = [dir("d"), (file("d/f", 0o640, 3), "one"), (link, ""), (file("e", 0o4755, 0), "")];
+    let rows: [(&str, Vec<(Entry, &str)>, bool); 5] = [
+        ("in order", whole.to_vec(), true),
+        ("in another order", whole.iter().rev().cloned().collect(), false),
+        ("without a parent", whole[1..].to_vec(), false),
+        ("with attributes", [&whole[..], &[(marked, "x")]].concat(), false),
+        ("twice the same", [&whole[..], &whole[3..]].concat(), false),
+    ];
+    for (case, entries, known) in rows {
+        for form in FORMS {
+            let fresh = Fresh::of(form);
+            let mut writer = fresh.layers().begin().unwrap();
+            for (entry, data) in &entries {
+                writer.add(entry, Some(&mut data.as_bytes())).unwrap();
+                writer.digested(entry, &ContentDigest::of(data.as_bytes()));
+            }
+            let layer = writer.finish().unwrap();
+            let content = fresh.layers().row(&layer).unwrap().unwrap().content;
+            let read = fresh.layers().read_content(&layer).unwrap();
+            assert_eq!(content, known.then_some(read), "{case}, {form:?}");
+        }
     }
 }
 
