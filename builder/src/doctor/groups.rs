@@ -1,7 +1,5 @@
 //! Control groups: whether `--memory` and `--cpus` can be kept.
 
-use std::io::ErrorKind;
-
 use super::{Diagnosis, Status};
 use crate::machine::cgroup::{self, Controller, Version};
 use crate::sandbox::Isolation;
@@ -39,14 +37,9 @@ fn help(unkept: &[Unkept], rootless: bool) -> Option<&'static str> {
     Some(match (rootless, lacking.controllers.as_slice()) {
         (true, [Controller::Cpu]) => FOR_USERS_CPUS,
         (true, _) => FOR_USERS,
-        (false, _) if is_busy(&lacking.why) => FOR_CONTAINERS,
+        (false, _) if matches!(lacking.why, GroupError::Occupied(_)) => FOR_CONTAINERS,
         (false, _) => FOR_ROOT,
     })
-}
-
-/// Whether processes in a group keep it from having groups with limits below it.
-fn is_busy(why: &GroupError) -> bool {
-    matches!(why, GroupError::Denied { source, .. } if source.kind() == ErrorKind::ResourceBusy)
 }
 
 const FOR_USERS: &str = "a user has groups of its own where the machine runs with cgroup version 2 \
@@ -64,21 +57,22 @@ const FOR_CONTAINERS: &str = "in a container, what runs in its topmost group has
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
-
     use super::*;
 
     #[test]
     fn the_help_is_for_what_stands_in_the_way() {
-        let of = |rootless, controllers: &[Controller], kind: ErrorKind| {
-            let why = GroupError::Denied { verb: "write", path: "/g".into(), source: kind.into() };
-            let unkept = [Unkept { controllers: controllers.to_vec(), why }];
-            help(&unkept, rootless).unwrap()
+        let of = |rootless, controllers: &[Controller], why| {
+            help(&[Unkept { controllers: controllers.to_vec(), why }], rootless).unwrap()
+        };
+        let denied = || {
+            let source = std::io::ErrorKind::PermissionDenied.into();
+            GroupError::Denied { verb: "write", path: "/g".into(), source }
         };
         let both = [Controller::Memory, Controller::Cpu];
-        assert_eq!(of(true, &both, PermissionDenied), FOR_USERS);
-        assert_eq!(of(true, &both[1..], PermissionDenied), FOR_USERS_CPUS);
-        assert_eq!(of(false, &both, ResourceBusy), FOR_CONTAINERS);
-        assert_eq!(of(false, &both, ReadOnlyFilesystem), FOR_ROOT);
+        assert_eq!(of(true, &both, denied()), FOR_USERS);
+        assert_eq!(of(true, &both[1..], denied()), FOR_USERS_CPUS);
+        assert_eq!(of(false, &both, denied()), FOR_ROOT);
+        assert_eq!(of(false, &both, GroupError::Occupied("/g".into())), FOR_CONTAINERS);
+        assert_eq!(help(&[], true), None);
     }
 }

@@ -21,6 +21,9 @@ pub enum GroupError {
     /// No mounted tree has the controller.
     #[error("no control groups for `{}` are to be had here", .0.name())]
     NoController(Controller),
+    /// A group with processes in it cannot have groups with limits below it.
+    #[error("`{}` has processes in it, so groups below it cannot have limits", .0.display())]
+    Occupied(PathBuf),
     /// The tree may not be changed.
     #[error("cannot {verb} `{}`: {source}", path.display())]
     Denied {
@@ -185,6 +188,9 @@ fn enable(top: &Path, dir: &Path, controller: Controller) -> Result<(), GroupErr
     let mut way: Vec<&Path> = dir.ancestors().take_while(|dir| dir.starts_with(top)).collect();
     way.reverse();
     for dir in way {
+        if is_occupied(dir) {
+            return Err(GroupError::Occupied(dir.to_owned()));
+        }
         let path = dir.join("cgroup.subtree_control");
         let enabled = std::fs::read_to_string(&path).unwrap_or_default();
         if !enabled.split_whitespace().any(|name| name == controller.name()) {
@@ -192,6 +198,14 @@ fn enable(top: &Path, dir: &Path, controller: Controller) -> Result<(), GroupErr
         }
     }
     Ok(())
+}
+
+/// Whether a group has processes of its own that stand in the way. The kernel does not always refuse
+/// then: what counts the processors' time can be enabled, but nobody can enter a group below. The
+/// top of all, which has no type, may have both.
+fn is_occupied(dir: &Path) -> bool {
+    let processes = || std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    dir.join("cgroup.type").exists() && !processes().trim().is_empty()
 }
 
 /// Makes a group that no other process has, and removes those that killed processes left.

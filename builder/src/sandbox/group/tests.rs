@@ -80,8 +80,21 @@ fn where_nothing_may_be_enabled_a_group_above_serves() {
 }
 
 #[test]
+fn in_a_group_with_processes_nothing_is_enabled() {
+    let kept = ("cgroup.subtree_control", "");
+    let tree =
+        Tree::new(Version::Two, &[kept, ("cgroup.type", "domain\n"), ("cgroup.procs", "1\n17\n")]);
+    let (_, unkept) = make(&tree, "");
+    let top = tree.folder.path().display();
+    let reason = format!("`{top}` has processes in it, so groups below it cannot have limits");
+    assert_eq!(unkept, [format!("`--memory` and `--cpus`: {reason}")]);
+    assert_eq!(tree.read(kept.0), kept.1);
+}
+
+#[test]
 fn at_the_top_the_group_goes_below() {
-    let tree = Tree::new(Version::Two, &[("cgroup.subtree_control", "cpu memory pids")]);
+    let files = [("cgroup.subtree_control", "cpu memory pids"), ("cgroup.procs", "1")];
+    let tree = Tree::new(Version::Two, &files);
     let made = make_near(&tree.own(""), Controller::Memory).unwrap();
     assert_eq!(made.parent().unwrap(), tree.folder.path());
 }
