@@ -16,7 +16,7 @@ use rbuild_frontend::source::Source;
 use rbuild_frontend::stage::Bases;
 use rbuild_solver::solve::{self, Limits};
 
-use crate::cli::Session;
+use crate::cli::{Session, Stdin};
 use crate::machine::Memory;
 use crate::options::{BuildOptions, Pull};
 use crate::progress::Progress;
@@ -81,9 +81,12 @@ fn open_context(
     let keep = options.frontend.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
     let keep_git_dir = keep.is_some_and(|keep| keep == "1" || keep.eq_ignore_ascii_case("true"));
     let reader = Reader { store: &session.store, remotes, keep_git_dir };
-    let stdin = &mut std::io::stdin();
-    let file = options.file.as_deref();
-    let mut context = BuildContext::open(&options.context, file, stdin, reader)?;
+    let stdin = &mut Stdin(&session.cancel);
+    let opened = BuildContext::open(&options.context, options.file.as_deref(), stdin, reader);
+    if session.cancel.is_cancelled() {
+        return Err(BuildError::Interrupted);
+    }
+    let mut context = opened?;
     for (name, source) in &options.contexts {
         context.add(name, source, reader)?;
     }

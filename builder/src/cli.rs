@@ -11,6 +11,7 @@ mod prune;
 mod registry;
 mod run;
 mod session;
+mod stdin;
 mod steps;
 mod table;
 mod transfer;
@@ -18,6 +19,7 @@ mod verify;
 
 pub use build::host_platform;
 pub use session::{Failure, Session, causes};
+pub use stdin::Stdin;
 
 use std::ffi::OsString;
 use std::io::Write;

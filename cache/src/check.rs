@@ -16,7 +16,7 @@ use crate::blob::{Blobs, digest_of};
 use crate::db::{Doomed, Form, LayerRow, RecordRow};
 use crate::digest::Digest;
 use crate::fs;
-use crate::gc::{PruneError, UsageError, manifests, remove};
+use crate::gc::{PruneError, UsageError, documents, remove};
 use crate::id::LayerId;
 use crate::root::Root;
 use crate::store::Store;
@@ -60,7 +60,7 @@ pub enum Damage {
         /// Which step of which build it is.
         slot: String,
     },
-    /// A tagged image has no manifest any more, or its index has lost one.
+    /// A tagged image lacks its manifest or config, or one of those that its index names.
     Image {
         /// Canonical.
         name: String,
@@ -76,7 +76,7 @@ impl fmt::Display for Damage {
             Damage::LayerGone(id) => write!(f, "layer `{id}` is gone"),
             Damage::LayerChanged(id) => write!(f, "layer `{id}` has changed"),
             Damage::Record { slot, .. } => write!(f, "a result of `{slot}` lacks a layer"),
-            Damage::Image { name } => write!(f, "image `{name}` has no manifest"),
+            Damage::Image { name } => write!(f, "image `{name}` lacks its manifest or config"),
         }
     }
 }
@@ -190,12 +190,12 @@ fn is_whole(record: &RecordRow, good: &HashSet<LayerId>) -> bool {
 fn check_images(store: &Store, report: &mut Report) -> Result<(), UsageError> {
     let bad = |damage: &Damage, digest: &Digest| matches!(damage, Damage::BlobGone(bad) | Damage::BlobChanged(bad) if bad == digest);
     for image in store.images().list()? {
-        let mut manifests = manifests(image.descriptor.digest, store.blobs()).into_iter();
+        let mut documents = documents(image.descriptor.digest, store.blobs()).into_iter();
         let is_lost = |digest: &Digest| {
             report.damage.iter().any(|damage| bad(damage, digest))
                 || !store.blobs().contains(digest)
         };
-        if manifests.any(|digest| is_lost(&digest)) {
+        if documents.any(|digest| is_lost(&digest)) {
             report.damage.push(Damage::Image { name: image.name });
         }
     }

@@ -53,19 +53,19 @@ const INCOMPAT_CHUNKS_AND_DEVICES: u32 = 4 | 8;
 const SUPERBLOCK: usize = 1024;
 const DEVICE_SLOT: usize = 1152;
 const INODES: u64 = 1536;
+const NOWHERE: u32 = u32::MAX;
 
 /// Where one inode and its data are.
 #[derive(Debug, Clone)]
 struct Place {
     ino: Ino,
-    /// The inode's offset in the image.
-    offset: u64,
-    layout: Layout,
-    xattrs: Vec<u8>,
-    /// The first block of what a plain inode has, and how long it is in bytes.
-    data: (u64, u64),
     /// The directory that a directory is in.
     parent: Ino,
+    /// The inode's offset in the image.
+    offset: u64,
+    /// The first block of what a plain inode has, and how long it is in bytes.
+    data: (u64, u64),
+    layout: Layout,
 }
 
 /// The plan of an image.
@@ -73,8 +73,8 @@ struct Plan<'a> {
     tree: &'a Tree,
     /// In the order of the image: of several names of an inode the first decides.
     places: Vec<Place>,
-    /// Where an inode is in `places`.
-    by_ino: Vec<usize>,
+    /// Where an inode is in `places`; [`NOWHERE`] if it has no name.
+    by_ino: Vec<u32>,
     /// Of the image.
     blocks: u64,
 }
@@ -103,18 +103,19 @@ pub(crate) fn write(tree: &Tree, tar_size: u64, out: &mut dyn Write) -> io::Resu
 
 impl<'a> Plan<'a> {
     fn new(tree: &'a Tree) -> io::Result<Plan<'a>> {
-        let by_ino = vec![usize::MAX; tree.inodes.len()];
+        let by_ino = vec![NOWHERE; tree.len()];
         let mut plan = Plan { tree, places: Vec::new(), by_ino, blocks: 0 };
-        plan.collect(ROOT, ROOT)?;
+        plan.collect(ROOT, ROOT);
         let mut offset = INODES;
         for place in &mut plan.places {
-            let inode = &tree.inodes[place.ino];
-            (place.offset, place.layout) = inodes::settle(inode, place.xattrs.len() as u64, offset);
-            offset = place.offset + place.layout.size(place.xattrs.len() as u64);
+            let inode = tree.inode(place.ino);
+            let xattrs = xattrs::bytes(inode)?.len() as u64;
+            (place.offset, place.layout) = inodes::settle(inode, xattrs, offset);
+            offset = place.offset + place.layout.size(inode, xattrs);
         }
         let mut block = offset.div_ceil(BLOCK);
         for place in &mut plan.places {
-            let length = data_size(&tree.inodes[place.ino], place.layout);
+            let length = data_size(tree.inode(place.ino), place.layout);
             place.data = (block, length);
             block += length.div_ceil(BLOCK);
         }
@@ -124,22 +125,19 @@ impl<'a> Plan<'a> {
     }
 
     /// Lists `ino` and, if it is a directory, all below it.
-    fn collect(&mut self, ino: Ino, parent: Ino) -> io::Result<()> {
-        if self.by_ino[ino] != usize::MAX {
-            return Ok(());
+    fn collect(&mut self, ino: Ino, parent: Ino) {
+        if self.by_ino[ino as usize] != NOWHERE {
+            return;
         }
-        self.by_ino[ino] = self.places.len();
-        let xattrs = xattrs::bytes(&self.tree.inodes[ino])?;
-        let (offset, layout, data) = (0, Layout::Plain, (0, 0));
-        self.places.push(Place { ino, offset, layout, xattrs, data, parent });
+        self.by_ino[ino as usize] = self.places.len() as u32;
+        self.places.push(Place { ino, parent, offset: 0, data: (0, 0), layout: Layout::Plain });
         for child in self.tree.children(ino).into_iter().flat_map(|children| children.values()) {
-            self.collect(*child, ino)?;
+            self.collect(*child, ino);
         }
-        Ok(())
     }
 
     fn place(&self, ino: Ino) -> &Place {
-        &self.places[self.by_ino[ino]]
+        &self.places[self.by_ino[ino as usize] as usize]
     }
 
     fn nid(&self, ino: Ino) -> u64 {
@@ -164,7 +162,7 @@ impl<'a> Plan<'a> {
     }
 
     fn data(&self, place: &Place) -> io::Result<Vec<u8>> {
-        match &self.tree.inodes[place.ino].what {
+        match &self.tree.inode(place.ino).what {
             What::Symlink { target } => Ok(target.clone()),
             _ => Ok(dirs::bytes(self, place)),
         }
@@ -174,7 +172,7 @@ impl<'a> Plan<'a> {
 /// The bytes of an inode's data that are in the image's blocks.
 fn data_size(inode: &Inode, layout: Layout) -> u64 {
     match &inode.what {
-        What::Dir { children, .. } => dirs::size(children.keys().map(Vec::as_slice)),
+        What::Dir { children, .. } => dirs::size(children.keys().map(AsRef::as_ref)),
         What::Symlink { target } if layout == Layout::Plain => target.len() as u64,
         _ => 0,
     }

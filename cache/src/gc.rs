@@ -24,7 +24,7 @@ mod plan;
 mod tests;
 mod usage;
 
-pub(crate) use held::manifests;
+pub(crate) use held::documents;
 pub use usage::{BlobUsage, LayerUsage, RecordUsage, Usage};
 
 /// How much to remove.

@@ -23,9 +23,13 @@ use crate::tree::{Node, Time};
 #[derive(Debug, Default)]
 pub struct StatCache {
     place: Option<Place>,
-    saved: Vec<u8>,
+    saved: Saved,
     fresh: Mutex<BTreeMap<Inode, Rest>>,
 }
+
+/// What is in a file that is whole; nothing of another one.
+#[derive(Debug, Default)]
+struct Saved(Vec<u8>);
 
 /// Where a cache is kept.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl StatCache {
     pub(crate) fn open(caches: &Path, temporary: PathBuf, context: &Path) -> StatCache {
         let name = ContentDigest::of(context.as_os_str().as_encoded_bytes()).hex();
         let file = caches.join(&name[..32]);
-        let saved = load(&file).unwrap_or_default();
+        let saved = Saved::load(&file);
         StatCache { place: Some(Place { file, temporary }), saved, fresh: Mutex::default() }
     }
 
@@ -80,7 +84,7 @@ impl StatCache {
     pub fn get(&self, node: &Node) -> Option<ContentDigest> {
         let (inode, description) = (inode(node), describe(node));
         let fresh = self.fresh().get(&inode).copied();
-        let rest = fresh.or_else(|| find(&self.saved, &inode))?;
+        let rest = fresh.or_else(|| self.saved.find(&inode))?;
         let digest: [u8; 32] = rest[DESCRIPTION..].try_into().ok()?;
         (rest[..DESCRIPTION] == description).then(|| ContentDigest::from_bytes(digest))
     }
@@ -105,7 +109,7 @@ impl StatCache {
             return Ok(());
         }
         // Another process may have saved since: its inodes are kept.
-        place.store(&merge(&load(&place.file).unwrap_or_default(), &fresh))
+        place.store(&Saved::load(&place.file), &fresh)
     }
 
     fn fresh(&self) -> MutexGuard<'_, BTreeMap<Inode, Rest>> {
@@ -115,13 +119,40 @@ impl StatCache {
 
 impl Place {
     /// Replaces the file at once. It is not synced: what a crash leaves of it fails its digest.
-    fn store(&self, records: &[u8]) -> Result<(), FsError> {
+    fn store(&self, saved: &Saved, fresh: &BTreeMap<Inode, Rest>) -> Result<(), FsError> {
         let Place { file, temporary } = self;
         fs::create_dir(file.parent().unwrap_or(file))?;
         fs::remove_file(temporary)?;
-        let bytes = [MAGIC.as_slice(), blake3::hash(records).as_bytes(), records].concat();
+        let mut bytes = [MAGIC.as_slice(), &[0; 32]].concat();
+        merge(saved, fresh, &mut bytes);
+        let digest = blake3::hash(&bytes[HEADER..]);
+        bytes[MAGIC.len()..HEADER].copy_from_slice(digest.as_bytes());
         fs::write_all(&fs::create_file(temporary)?, temporary, &bytes)?;
         fs::rename(temporary, file)
+    }
+}
+
+impl Saved {
+    fn load(path: &Path) -> Saved {
+        let bytes = fs::read(path).unwrap_or_default();
+        let Some((header, records)) = bytes.split_at_checked(HEADER) else {
+            return Saved::default();
+        };
+        let sound = header.starts_with(MAGIC)
+            && header[MAGIC.len()..] == *blake3::hash(records).as_bytes()
+            && records.len().is_multiple_of(RECORD);
+        if sound { Saved(bytes) } else { Saved::default() }
+    }
+
+    /// In the order of their inodes.
+    fn records(&self) -> &[[u8; RECORD]] {
+        self.0.get(HEADER..).unwrap_or_default().as_chunks().0
+    }
+
+    fn find(&self, inode: &Inode) -> Option<Rest> {
+        let records = self.records();
+        let index = records.binary_search_by(|record| record[..16].cmp(inode.as_slice())).ok()?;
+        records[index][16..].try_into().ok()
     }
 }
 
@@ -149,32 +180,22 @@ fn describe(node: &Node) -> [u8; DESCRIPTION] {
     text
 }
 
-fn find(records: &[u8], inode: &Inode) -> Option<Rest> {
-    let records = records.as_chunks::<RECORD>().0;
-    let index = records.binary_search_by(|record| record[..16].cmp(inode.as_slice())).ok()?;
-    records[index][16..].try_into().ok()
-}
-
-/// All records, those of `fresh` for the inodes that both know.
-fn merge(saved: &[u8], fresh: &BTreeMap<Inode, Rest>) -> Vec<u8> {
-    let mut all = BTreeMap::new();
-    if saved.len() / RECORD + fresh.len() <= MAX_RECORDS {
-        for record in saved.as_chunks::<RECORD>().0 {
-            all.insert(&record[..16], &record[16..]);
+/// Adds all records in order to `out`, those of `fresh` for the inodes that both know.
+fn merge(saved: &Saved, fresh: &BTreeMap<Inode, Rest>, out: &mut Vec<u8>) {
+    let kept = match saved.records() {
+        many if many.len() + fresh.len() > MAX_RECORDS => &[],
+        records => records,
+    };
+    out.reserve_exact((kept.len() + fresh.len()) * RECORD);
+    let mut kept = kept.iter().filter(|record| !fresh.contains_key(&record[..16])).peekable();
+    for (inode, rest) in fresh {
+        while let Some(record) = kept.next_if(|record| record[..16] < inode[..]) {
+            out.extend(record);
         }
+        out.extend(inode);
+        out.extend(rest);
     }
-    all.extend(fresh.iter().map(|(inode, rest)| (inode.as_slice(), rest.as_slice())));
-    all.into_iter().flat_map(|(inode, rest)| [inode, rest]).flatten().copied().collect()
-}
-
-/// The records of the file, if it is whole.
-fn load(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = fs::read(path).ok()?;
-    let (header, records) = bytes.split_at_checked(HEADER)?;
-    let sound = header.starts_with(MAGIC)
-        && header[MAGIC.len()..] == *blake3::hash(records).as_bytes()
-        && records.len().is_multiple_of(RECORD);
-    sound.then(|| bytes.split_off(HEADER))
+    kept.for_each(|record| out.extend(record));
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //!
 //! Copying what was selected does not belong here, nor does the text of ignore rules.
 
+mod below;
 mod digest;
 mod listing;
 pub mod manifest;
@@ -26,9 +27,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub use digest::{DigestError, Hashing, read_xattrs};
+pub use below::Below;
+pub use digest::{DigestError, Hashing, digest_of, read_sized, read_xattrs};
 pub use node::{Node, NodeKind, Time, Xattrs};
-pub use select::{Found, Match, Reason, SelectError, Selection};
+pub use select::{Found, Match, Reason, SelectError, Selection, Status};
 
 use listing::Listing;
 use resolve::Resolved;
@@ -57,6 +59,19 @@ pub struct PathSelector {
     pub include: Option<String>,
     /// `--exclude` patterns, in the order given.
     pub exclude: Vec<String>,
+    /// What counts of a match that is a directory.
+    #[serde(default, skip_serializing_if = "Top::is_contents")]
+    pub top: Top,
+}
+
+/// What an op sees of a directory that a selector picks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Top {
+    /// What is in it: it is copied into a directory that has a mode and an owner of its own.
+    #[default]
+    Contents,
+    /// That, and its own mode, owner and attributes: it is mounted.
+    Itself,
 }
 
 /// Decides which paths of a tree are there: the rules of `.dockerignore`.
@@ -131,6 +146,12 @@ impl PathSelector {
     }
 }
 
+impl Top {
+    fn is_contents(&self) -> bool {
+        *self == Top::Contents
+    }
+}
+
 impl Tree {
     /// Opens a directory. A link in `root` itself is followed.
     pub fn open(
@@ -179,7 +200,7 @@ impl Tree {
     }
 
     /// What is at `path` itself: no link in it is followed, and nothing is there behind one.
-    pub fn look(&self, path: &[u8]) -> Result<Option<Found>, SelectError> {
+    pub fn look(&self, path: &[u8]) -> Result<Option<Status>, SelectError> {
         let Some(node) = self.stat(path)? else { return Ok(None) };
         let xattrs = match node.kind {
             NodeKind::Dir => {
@@ -188,7 +209,7 @@ impl Tree {
             }
             _ => Xattrs::new(),
         };
-        Ok(Some(Found { path: path.to_vec(), node, xattrs, reason: Reason::Asked }))
+        Ok(Some(Status { node, xattrs }))
     }
 
     /// Opens what `path` leads to, links followed inside the root, to be mounted elsewhere: nothing

@@ -16,6 +16,12 @@ use crate::platform;
 /// The media types of documents, as `Accept` wants them.
 pub const MANIFEST_TYPES: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
+/// An index may name an index; nobody nests them deeper than this.
+pub const MAX_NESTING: usize = 4;
+
+/// A document on disk or in an archive has no more bytes than this; registries take 4 MiB.
+pub const MAX_SIZE: u64 = 16 << 20;
+
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";

@@ -168,13 +168,11 @@ impl StageGraph {
     }
 
     /// The platform that a stage is built for: that of its base where the base is a stage.
-    pub(crate) fn platform_of(&self, stage: usize) -> &Platform {
-        match self.stages[stage].base {
-            StageBase::Stage(base) => self.platform_of(base),
-            StageBase::Scratch | StageBase::Image(_) | StageBase::Context(_) => {
-                &self.stages[stage].platform
-            }
+    pub(crate) fn platform_of(&self, mut stage: usize) -> &Platform {
+        while let StageBase::Stage(base) = self.stages[stage].base {
+            stage = base;
         }
+        &self.stages[stage].platform
     }
 
     /// What a person knows a stage by.

@@ -61,3 +61,12 @@ fn cases() -> Vec<PathBuf> {
     assert!(cases.len() >= 25, "{} holds only {} cases", folder.display(), cases.len());
     cases
 }
+
+#[test]
+fn a_chain_of_many_stages_needs_no_deep_stack() {
+    let later = (1..3000).map(|stage| format!("FROM s{} AS s{stage}\n", stage - 1));
+    let text: String = std::iter::once("FROM scratch AS s0\n".to_owned()).chain(later).collect();
+    let lowering = std::thread::Builder::new().stack_size(256 << 10);
+    let lowered = lowering.spawn(move || Build::of(&text).run().is_ok());
+    assert!(lowered.unwrap().join().unwrap());
+}

@@ -46,7 +46,7 @@ pub struct Origin {
     /// Which step of which stage of which file this is, the same from build to build: a miss is
     /// explained by comparing with the last record of the same slot.
     pub slot: String,
-    /// Run it even if it is cached (`--no-cache`, `--no-cache-filter`).
+    /// Run it even if it is cached (`--no-cache`).
     pub always_run: bool,
 }
 

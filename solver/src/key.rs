@@ -46,7 +46,7 @@ pub enum InputKey {
 }
 
 /// Bumped when the same op would make other bytes, or keys are made differently.
-const VERSION: &[u8] = b"rbuild key 2\0";
+const VERSION: &[u8] = b"rbuild key 3\0";
 
 impl Part {
     /// How a person is told that this part differs.
@@ -137,6 +137,7 @@ fn exec_parts(exec: &ExecOp) -> Vec<Part> {
     parts.extend(exec.env.iter().map(|(name, value)| part(&format!("variable {name}"), value)));
     parts.push(part("working directory", &exec.cwd));
     parts.push(part("user", &exec.user));
+    parts.push(part("host name", &exec.hostname));
     parts.push(part("network", &exec.network));
     parts.push(part("security", &exec.security));
     let mounts = exec.mounts.iter();

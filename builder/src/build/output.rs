@@ -111,17 +111,19 @@ impl FinishedImage {
 }
 
 /// The image at the bottom of a vertex's tree.
-fn base_of(graph: &Graph, vertex: VertexId) -> Option<ImageOp> {
-    let vertex = graph.vertex(vertex);
-    let below = match &vertex.op {
-        Op::Image(image) => return Some(image.clone()),
-        Op::Exec(op) => op.root,
-        Op::Copy(op) => op.base,
-        Op::MakeDir(op) => op.base,
-        Op::Stack => Some(0),
-        Op::Context(_) | Op::Http(_) | Op::Git(_) => None,
-    };
-    base_of(graph, vertex.inputs.get(below?)?.from)
+fn base_of(graph: &Graph, mut id: VertexId) -> Option<ImageOp> {
+    loop {
+        let vertex = graph.vertex(id);
+        let below = match &vertex.op {
+            Op::Image(image) => return Some(image.clone()),
+            Op::Exec(op) => op.root,
+            Op::Copy(op) => op.base,
+            Op::MakeDir(op) => op.base,
+            Op::Stack => Some(0),
+            Op::Context(_) | Op::Http(_) | Op::Git(_) => None,
+        };
+        id = vertex.inputs.get(below?)?.from;
+    }
 }
 
 /// The deepest image that dockerd takes where it does not use containerd's image store (moby,

@@ -12,7 +12,7 @@ use rbuild_solver::op::{Network, Platform};
 
 use crate::build::{self, Built};
 use crate::cli::call::{self, Call};
-use crate::cli::session::{Failure, Session};
+use crate::cli::session::{Ending, Failure, Session};
 use crate::cli::steps::{self, GivenArgs, StepArgs};
 use crate::exit::Exit;
 use crate::options::{BuildOptions, NamedContexts, Output, Pull};
@@ -129,10 +129,11 @@ pub fn main(args: Args) -> Result<Exit, Failure> {
     if let Some(call) = call {
         return call::main(&call, &options);
     }
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(options.progress);
     session.notices().for_each(|notice| progress.notice(&notice));
     let built = build::build(&options, &session, &progress);
+    session.store.warnings().iter().for_each(|warning| progress.notice(warning));
     progress.finish();
     let built = built.map_err(|error| error.into_failure())?;
     if options.progress == Mode::Quiet && !options.outputs.iter().any(Output::is_stdout) {

@@ -7,7 +7,7 @@ mod text;
 use std::io::Write;
 
 use crate::build::check::{check, offered};
-use crate::cli::session::{Failure, Session};
+use crate::cli::session::{Ending, Failure, Session};
 use crate::exit::Exit;
 use crate::options::BuildOptions;
 use crate::progress::Progress;
@@ -91,7 +91,7 @@ pub fn main(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
 }
 
 fn main_check(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(options.progress);
     session.notices().for_each(|notice| progress.notice(&notice));
     let checked = check(options, &session, &progress);
@@ -109,7 +109,7 @@ fn main_check(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
 }
 
 fn main_offered(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(options.progress);
     let offered = offered(options, &session, &progress);
     progress.finish();

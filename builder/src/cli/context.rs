@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use rbuild_cache::tree::{Filter, NodeKind, PathSelector, Verdict};
 
 use super::help::print;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use super::steps::GivenArgs;
+use crate::build::BuildError;
 use crate::exit::Exit;
 use crate::source::context::{BuildContext, Files, Reader};
 use crate::source::remote::Remotes;
@@ -43,14 +44,14 @@ struct LsArgs {
 /// Lists, or explains.
 pub fn main(args: Args) -> Result<Exit, Failure> {
     let Command::Ls(args) = args.command;
-    let session = Session::open()?;
-    let failed = |error: &dyn std::error::Error| Failure::new(Exit::Build, error, None);
+    let session = Session::open(Ending::AtOnce)?;
+    let failed = |error: BuildError| error.into_failure();
     let given = args.given.resolve()?;
-    let remotes = Remotes::new(&session, &given, (0, 0)).map_err(|error| failed(&error))?;
+    let remotes = Remotes::new(&session, &given, (0, 0)).map_err(|error| failed(error.into()))?;
     let reader = Reader { store: &session.store, remotes: &remotes, keep_git_dir: false };
     let stdin = &mut std::io::stdin();
     let context = BuildContext::open(&args.context, args.file.as_deref(), stdin, reader)
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(error.into()))?;
     match &args.why {
         Some(path) => why(&context.files, path),
         None => list(&context.files),
@@ -77,8 +78,9 @@ fn list(files: &Files) -> Result<Exit, Failure> {
 
 /// Paths are given relative to the context, or as they are here.
 fn why(files: &Files, path: &Path) -> Result<Exit, Failure> {
-    let relative = path.canonicalize().ok().filter(|_| !files.root.join(path).exists());
-    let relative = relative.as_deref().and_then(|path| path.strip_prefix(&files.root).ok());
+    let is_inside = path.is_relative() && files.root.join(path).exists();
+    let here = path.canonicalize().ok().filter(|_| !is_inside);
+    let relative = here.as_deref().and_then(|path| path.strip_prefix(&files.root).ok());
     let relative = relative.unwrap_or(path);
     let clean: PathBuf = relative.components().filter(|part| is_name(*part)).collect();
     let shown = clean.display();

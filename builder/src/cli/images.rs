@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::build::platform;
 use super::help::print;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress, size};
 use crate::source::images::Images;
-use crate::source::stored::{self, Stored};
+use crate::source::stored::{self, Listed, Stored};
 
 /// Flags of `rbuild images`.
 #[derive(Debug, clap::Args)]
@@ -71,12 +71,13 @@ pub struct HistoryArgs {
 
 /// `rbuild images`
 pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let session = Session::open()?;
+    let session = Session::open(if args.complete { Ending::InOrder } else { Ending::AtOnce })?;
     if args.complete {
         complete(&session)?;
     }
     let mut rows = Vec::new();
-    for (name, image) in stored::all(&session.store).map_err(failure)? {
+    let Listed { images, damaged } = stored::all(&session.store).map_err(failure)?;
+    for (name, image) in images {
         let id = id(&image, args.no_trunc);
         if args.quiet {
             rows.push(vec![id]);
@@ -92,14 +93,14 @@ pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
     } else {
         print(&table(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows));
     }
-    Ok(Exit::Success)
+    damaged.into_iter().next().map_or(Ok(Exit::Success), |error| Err(failure(error)))
 }
 
 /// Makes blobs of all layers that the images name: those of bases are fetched, those of this store
 /// are written.
 fn complete(session: &Session) -> Result<(), Failure> {
     let images = Images::open(session, &Progress::new(Mode::Quiet))?;
-    for (name, stored) in stored::all(&session.store).map_err(failure)? {
+    for (name, stored) in stored::all(&session.store).map_err(failure)?.images {
         for image in &stored.images {
             images
                 .complete(image, &name, &session.cancel)
@@ -112,7 +113,7 @@ fn complete(session: &Session) -> Result<(), Failure> {
 /// `rbuild tag`
 pub fn tag(args: &TagArgs) -> Result<Exit, Failure> {
     let name = args.name.parse::<Reference>().map_err(Failure::usage)?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     let image = stored::find(&session.store, &args.image).map_err(failure)?;
     session
         .store
@@ -124,7 +125,7 @@ pub fn tag(args: &TagArgs) -> Result<Exit, Failure> {
 
 /// `rbuild rmi`
 pub fn rmi(args: &RmiArgs) -> Result<Exit, Failure> {
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     for text in &args.images {
         for name in names(&session, text)? {
             session
@@ -138,22 +139,21 @@ pub fn rmi(args: &RmiArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The names that `rmi` takes away: the one that was given, or all of an id.
+/// The names that `rmi` takes away: the one that was given, whatever it stands for, or all of an id.
 fn names(session: &Session, text: &str) -> Result<Vec<String>, Failure> {
-    let image = stored::find(&session.store, text).map_err(failure)?;
-    let all = stored::all(&session.store).map_err(failure)?;
+    let known = session.store.images().list().map_err(|error| failure(error.into()))?;
     let given = text.parse::<Reference>().ok().map(|reference| reference.canonical());
-    if let Some(given) = given.filter(|given| all.iter().any(|(name, _)| name == given)) {
+    if let Some(given) = given.filter(|given| known.iter().any(|image| image.name == *given)) {
         return Ok(vec![given]);
     }
-    let same = all.into_iter().filter(|(_, other)| other.id() == image.id());
-    Ok(same.map(|(name, _)| name).collect())
+    let image = stored::find(&session.store, text).map_err(failure)?;
+    names_of(session, &image)
 }
 
 /// `rbuild inspect`
 pub fn inspect(args: &InspectArgs) -> Result<Exit, Failure> {
     let platform = args.platform.as_deref().map(platform).transpose()?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     let images = args.images.iter().map(|text| inspected(&session, text, platform.as_ref()));
     let images = images.collect::<Result<Vec<Value>, Failure>>()?;
     print(&format!("{:#}\n", Value::Array(images)));
@@ -164,6 +164,7 @@ pub fn inspect(args: &InspectArgs) -> Result<Exit, Failure> {
 fn inspected(session: &Session, text: &str, platform: Option<&Platform>) -> Result<Value, Failure> {
     let stored = stored::find(&session.store, text).map_err(failure)?;
     let (top, names) = (stored.descriptor.clone(), names_of(session, &stored)?);
+    let names: Vec<String> = names.iter().map(|name| familiar(name)).collect();
     let image = stored.choose(platform, text).map_err(failure)?;
     let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     let config = parse(&image.config_bytes);
@@ -184,16 +185,17 @@ fn inspected(session: &Session, text: &str, platform: Option<&Platform>) -> Resu
     }))
 }
 
+/// The canonical names of an image.
 fn names_of(session: &Session, image: &Stored) -> Result<Vec<String>, Failure> {
-    let all = stored::all(&session.store).map_err(failure)?;
+    let all = stored::all(&session.store).map_err(failure)?.images;
     let same = all.into_iter().filter(|(_, other)| other.id() == image.id());
-    Ok(same.map(|(name, _)| familiar(&name)).collect())
+    Ok(same.map(|(name, _)| name).collect())
 }
 
 /// `rbuild history`
 pub fn history(args: &HistoryArgs) -> Result<Exit, Failure> {
     let platform = args.platform.as_deref().map(platform).transpose()?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     let image = stored::find(&session.store, &args.image)
         .and_then(|stored| stored.choose(platform.as_ref(), &args.image))
         .map_err(failure)?;

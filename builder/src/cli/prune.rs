@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use rbuild_cache::Prune;
 
 use super::help::print;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use super::table::table;
 use crate::exit::Exit;
 use crate::progress::size;
@@ -44,7 +44,7 @@ pub fn prune(args: &PruneArgs) -> Result<Exit, Failure> {
     if !args.force && !confirmed(what)? {
         return Ok(Exit::Success);
     }
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let give_up = || session.cancel.is_cancelled();
     let pruned = session.store.prune(what, &give_up).map_err(|error| {
         let exit = if give_up() { Exit::Interrupted } else { Exit::Machine };
@@ -84,7 +84,7 @@ fn confirmed(what: Prune) -> Result<bool, Failure> {
 
 /// `rbuild du`
 pub fn du(args: &DuArgs) -> Result<Exit, Failure> {
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     let usage = session.store.usage().map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     let mut rows = Vec::new();
     for record in &usage.records {

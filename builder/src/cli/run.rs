@@ -7,7 +7,7 @@ use rbuild_solver::op::{Resources, Security};
 
 use super::build::{NetworkMode, platform};
 use super::images::failure;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use crate::exit::Exit;
 use crate::progress::{Mode, Progress};
 use crate::sandbox::{
@@ -65,12 +65,15 @@ pub struct Args {
 
 /// Runs the command; what it wrote is gone afterwards.
 pub fn main(args: Args) -> Result<Exit, Failure> {
-    run(args).map_err(|failure| failure.ending_with(Exit::Step(NOT_RUN)))
+    run(args).map_err(|failure| match failure.exit {
+        Exit::Interrupted => failure,
+        _ => failure.ending_with(Exit::Step(NOT_RUN)),
+    })
 }
 
 fn run(args: Args) -> Result<Exit, Failure> {
     let platform = args.platform.as_deref().map(platform).transpose()?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(Mode::Quiet);
     let image = stored::find(&session.store, &args.image)
         .and_then(|stored| stored.choose(platform.as_ref(), &args.image))
@@ -189,7 +192,11 @@ fn volume(text: &str) -> Result<Mount, Failure> {
 }
 
 fn not_started(error: SandboxError) -> Failure {
-    Failure::new(Exit::Machine, &error, error.help().map(str::to_owned))
+    let exit = match error {
+        SandboxError::Cancelled => Exit::Interrupted,
+        _ => Exit::Machine,
+    };
+    Failure::new(exit, &error, error.help().map(str::to_owned))
 }
 
 fn machine(error: impl std::error::Error) -> Failure {

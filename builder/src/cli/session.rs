@@ -1,13 +1,14 @@
 //! What every subcommand that touches the store begins with, and how all of them fail.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use rbuild_cache::{OpenError, Store};
 use rbuild_solver::worker::Cancel;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::sandbox::{self, Isolation};
@@ -24,6 +25,15 @@ pub struct Session {
     pub cancel: Cancel,
 }
 
+/// What the first Ctrl-C does to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It ends at once: it has nothing under way that another call would not sweep.
+    AtOnce,
+    /// It is told by [`Session::cancel`], and comes to an end.
+    InOrder,
+}
+
 /// Why a call ended early: the exit code, and everything that is printed.
 #[derive(Debug)]
 pub struct Failure {
@@ -34,7 +44,7 @@ pub struct Failure {
 
 impl Session {
     /// Enters the isolation and opens the store. Has to come before any thread is started.
-    pub fn open() -> Result<Session, Failure> {
+    pub fn open(ending: Ending) -> Result<Session, Failure> {
         let isolation = sandbox::enter().map_err(|error| {
             Failure::new(Exit::Machine, &error, error.help().map(str::to_owned))
         })?;
@@ -44,7 +54,7 @@ impl Session {
             .map_err(|error| Failure::new(Exit::Machine, &error, store_help(&error)))?;
         let runtime = runtime()?;
         let cancel = Cancel::new();
-        runtime.spawn(watch_signals(cancel.clone()));
+        runtime.spawn(listen(&runtime).watch(cancel.clone(), ending));
         Ok(Session { isolation, store, runtime, cancel })
     }
 
@@ -92,23 +102,42 @@ fn store_help(error: &OpenError) -> Option<String> {
     }
 }
 
-/// The first Ctrl-C ends the build in order; the second one ends the process.
-async fn watch_signals(cancel: Cancel) {
-    let listen = |kind| signal(kind).ok();
-    let mut interrupt = listen(SignalKind::interrupt());
-    let mut terminate = listen(SignalKind::terminate());
-    let mut hangup = listen(SignalKind::hangup());
-    loop {
-        tokio::select! {
-            Some(()) = async { interrupt.as_mut()?.recv().await } => {}
-            Some(()) = async { terminate.as_mut()?.recv().await } => {}
-            Some(()) = async { hangup.as_mut()?.recv().await } => {}
-            else => return,
+impl Drop for Session {
+    fn drop(&mut self) {
+        // What nobody has told yet: what went wrong with the store and was got over.
+        let mut err = std::io::stderr();
+        for warning in self.store.warnings() {
+            let _ = writeln!(err, "note: {warning}");
         }
-        if cancel.is_cancelled() {
-            std::process::exit(130);
+    }
+}
+
+/// The signals that end a call.
+struct Signals([Option<Signal>; 3]);
+
+/// Catches them from here on: there is no moment in which one would end the process by itself.
+fn listen(runtime: &Runtime) -> Signals {
+    let _inside = runtime.enter();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    Signals(kinds.map(|kind| signal(kind).ok()))
+}
+
+impl Signals {
+    /// The first one ends the call in order, if it takes care of that; the second one in any case.
+    async fn watch(self, cancel: Cancel, ending: Ending) {
+        let Signals([mut interrupt, mut terminate, mut hangup]) = self;
+        loop {
+            tokio::select! {
+                Some(()) = async { interrupt.as_mut()?.recv().await } => {}
+                Some(()) = async { terminate.as_mut()?.recv().await } => {}
+                Some(()) = async { hangup.as_mut()?.recv().await } => {}
+                else => return,
+            }
+            if ending == Ending::AtOnce || cancel.is_cancelled() {
+                std::process::exit(130);
+            }
+            cancel.cancel();
         }
-        cancel.cancel();
     }
 }
 

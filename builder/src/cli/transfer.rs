@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::build::platform;
 use super::help::print;
 use super::images::failure;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use crate::exit::Exit;
 use crate::export::{Flavor, Form, Image, ImageSet, Named, layout};
 use crate::options::{Dest, Shape};
@@ -68,7 +68,7 @@ pub struct LoadArgs {
 pub fn pull(args: &PullArgs) -> Result<Exit, Failure> {
     let reference: Reference = args.name.parse().map_err(Failure::usage)?;
     let platform = platform(args.platform.as_deref().unwrap_or("local"))?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(mode(args.quiet));
     let images = Images::open(&session, &progress)?;
     let phase = progress.phase(&format!("pulling {}", reference.canonical()));
@@ -85,7 +85,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failure> {
 /// `rbuild push`
 pub fn push(args: &PushArgs) -> Result<Exit, Failure> {
     let reference: Reference = args.name.parse().map_err(Failure::usage)?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let progress = Progress::new(mode(args.quiet));
     let image = stored::find(&session.store, &args.name).map_err(failure)?;
     let images = Images::open(&session, &progress)?;
@@ -121,7 +121,7 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
         None => Dest::Stdout,
     };
     let platform = args.platform.as_deref().map(platform).transpose()?;
-    let session = Session::open()?;
+    let session = Session::open(Ending::InOrder)?;
     let images = Images::open(&session, &Progress::new(Mode::Quiet))?;
     let mut found = Vec::new();
     for text in &args.images {
@@ -150,7 +150,7 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
         })?),
         None => Box::new(stdin()),
     };
-    let session = Session::open()?;
+    let session = Session::open(Ending::AtOnce)?;
     let loaded = archive::load(&session.store, input)
         .map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     for name in loaded.iter().filter(|_| !args.quiet) {

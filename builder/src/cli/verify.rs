@@ -3,7 +3,7 @@
 use rbuild_cache::Report;
 
 use super::help::print;
-use super::session::{Failure, Session};
+use super::session::{Ending, Failure, Session};
 use crate::exit::Exit;
 
 /// Flags of `rbuild verify`.
@@ -16,13 +16,10 @@ pub struct Args {
 
 /// Reads everything and names what is damaged.
 pub fn main(args: &Args) -> Result<Exit, Failure> {
-    let session = Session::open()?;
-    let give_up = || session.cancel.is_cancelled();
+    let session = Session::open(Ending::AtOnce)?;
     let report = if args.repair {
-        session.store.repair(&give_up).map_err(|error| {
-            let exit = if give_up() { Exit::Interrupted } else { Exit::Machine };
-            Failure::new(exit, &error, None)
-        })?
+        let repaired = session.store.repair(&|| false);
+        repaired.map_err(|error| Failure::new(Exit::Machine, &error, None))?
     } else {
         session.store.verify().map_err(|error| Failure::new(Exit::Machine, &error, None))?
     };

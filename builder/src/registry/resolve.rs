@@ -6,7 +6,9 @@
 
 use bytes::Bytes;
 use rbuild_cache::Digest;
-use rbuild_frontend::document::{self, Document, Index, MANIFEST_TYPES, Manifest, RawManifest};
+use rbuild_frontend::document::{
+    self, Document, Index, MANIFEST_TYPES, MAX_NESTING, Manifest, RawManifest,
+};
 use rbuild_frontend::platform;
 use rbuild_frontend::reference::Reference;
 use rbuild_solver::op::Platform;
@@ -23,8 +25,6 @@ use super::transport::{Call, Purpose};
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 const MAX_CONFIG: u64 = 8 * 1024 * 1024;
 const MAX_TAGS: u64 = 1024 * 1024;
-/// An index may name an index; nobody nests them deeper than this.
-const MAX_NESTING: usize = 4;
 
 /// One image for one platform.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use rbuild_cache::{BlobSource, Digest, LayerId, Snapshot, Store};
-use rbuild_frontend::document::{self, Document, Manifest, RawManifest};
+use rbuild_frontend::document::{self, Document, MAX_NESTING, Manifest, RawManifest};
 use rbuild_frontend::platform;
 use rbuild_frontend::reference::{Reference, Repository};
 use rbuild_solver::op::Platform;
@@ -36,8 +36,6 @@ pub use error::ImageError;
 
 /// Under this platform, a resolution says what the reference itself named: an index, perhaps.
 const ANY_PLATFORM: &str = "*";
-/// An index may name an index; nobody nests them deeper than this.
-const MAX_NESTING: usize = 4;
 
 /// Finds base images, and brings them here.
 #[derive(Clone)]

@@ -8,18 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, Store};
-use rbuild_frontend::document::{self, Document};
+use rbuild_frontend::document::{self, Document, MAX_NESTING, MAX_SIZE};
 use rbuild_solver::op::Platform;
 use serde::Deserialize;
 
 /// What such a reference begins with.
 pub const SCHEME: &str = "oci-layout://";
-
-/// An index may name an index; nobody nests them deeper than this.
-const MAX_NESTING: usize = 4;
-
-/// A list of images is not larger than this; registries take 4 MiB.
-const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +167,7 @@ impl Wanted {
 fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {
     let unreadable = |source| LayoutError::Read { path: path.to_owned(), source };
     let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_DOCUMENT {
+    if size > MAX_SIZE {
         let reason = "it is too large".to_owned();
         return Err(LayoutError::Document { path: path.to_owned(), reason });
     }

@@ -9,16 +9,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use rbuild_cache::archive::{BadMember, Compression, Members};
 use rbuild_cache::layer::Kind;
 use rbuild_cache::{BlobWriteError, Descriptor, Digest, ImageError, Store};
-use rbuild_frontend::document::{self, Document};
+use rbuild_frontend::document::{self, Document, MAX_NESTING, MAX_SIZE};
 use rbuild_frontend::reference::Reference;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::host_platform;
 use crate::export::image::{descriptor, media_type};
-
-/// An index may name an index; nobody nests them deeper than this.
-const MAX_NESTING: usize = 4;
 
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +124,10 @@ impl<'a> Files<'a> {
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
         match self.find(name) {
+            Some((_, size)) if size > MAX_SIZE => Err(LoadError::Document {
+                file: name.to_owned(),
+                reason: format!("it has more than {MAX_SIZE} bytes"),
+            }),
             Some((digest, _)) => Ok(Some(self.store.blobs().read(&digest)?)),
             None => Ok(None),
         }
@@ -221,14 +222,17 @@ impl<'a> Files<'a> {
     }
 
     /// Of several platforms that are not all there, the one of this machine.
-    fn for_this_machine(&self, entry: Descriptor) -> Result<Descriptor, LoadError> {
-        match self.document(&entry)? {
-            Document::Manifest(_) => Ok(entry),
-            Document::Index(index) => match index.best(&host_platform()) {
-                Some(best) => self.for_this_machine(best.clone()),
-                None => Err(LoadError::Missing("an image for this platform".to_owned())),
-            },
+    fn for_this_machine(&self, mut entry: Descriptor) -> Result<Descriptor, LoadError> {
+        for _ in 0..MAX_NESTING {
+            match self.document(&entry)? {
+                Document::Manifest(_) => return Ok(entry),
+                Document::Index(index) => match index.best(&host_platform()) {
+                    Some(best) => entry = best.clone(),
+                    None => break,
+                },
+            }
         }
+        Err(LoadError::Missing("an image for this platform".to_owned()))
     }
 
     fn name(&self, manifest: &Descriptor, names: &[String]) -> Result<Vec<String>, LoadError> {
@@ -258,3 +262,6 @@ fn parsed<'a, T: Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T, Load
     serde_json::from_slice(bytes)
         .map_err(|error| LoadError::Document { file: file.to_owned(), reason: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Instant, SystemTime};
 
 use rbuild_cache::layer::{Entry, Kind};
+use rbuild_cache::pattern::escaped;
 use rbuild_cache::tree::{Found, NodeKind, Owners, PathSelector, SelectError, Tree};
 use rbuild_cache::{Digest, LayerId, Record, Scratch, Snapshot, Store};
 use rbuild_frontend::address::{redacted, split_login};
@@ -242,8 +243,7 @@ impl<'a> Remotes<'a> {
         let checkout = self.git().check_out(op, &scratch)?;
         let time = checkout.time(op, self.now);
         let tree = Tree::open(&checkout.path, Owners::Root, None)?;
-        let pattern = literal(&op.subdir);
-        let selection = tree.select(&PathSelector::of(pattern));
+        let selection = tree.select(&PathSelector::of(escaped(&op.subdir)));
         let subdir = || RemoteError::Subdir {
             remote: redacted(&op.remote),
             subdir: op.subdir.clone(),
@@ -260,12 +260,12 @@ impl<'a> Remotes<'a> {
         root.mtime = time;
         layer.add(&root, None)?;
         for found in top.below.iter().filter(|found| is_kept(op, found)) {
-            let Some(entry) = entry(found, time) else { continue };
+            let Some(entry) = entry(&found, time) else { continue };
             if !found.node.is_file() {
                 layer.add(&entry, None)?;
                 continue;
             }
-            let file = selection.open(top, found);
+            let file = selection.open(top, &found);
             let mut file =
                 file.map_err(|source| RemoteError::Read { from: redacted(&op.remote), source })?;
             layer.add(&entry, Some(&mut file))?;
@@ -305,13 +305,13 @@ fn look_title(origin: &Origin) -> String {
 }
 
 /// Without `.git`, also that of submodules, unless it is to be kept.
-fn is_kept(op: &GitOp, found: &Found) -> bool {
+fn is_kept(op: &GitOp, found: &Found<'_>) -> bool {
     let mut parts = found.path.split(|byte| *byte == b'/');
     op.git_dir != GitDir::Dropped || !parts.any(|part| part == b".git")
 }
 
 /// What git knows of a file: whether it can be executed.
-fn entry(found: &Found, time: (i64, u32)) -> Option<Entry> {
+fn entry(found: &Found<'_>, time: (i64, u32)) -> Option<Entry> {
     let node = &found.node;
     let (kind, mode) = match &node.kind {
         NodeKind::Dir => (Kind::Dir, 0o755),
@@ -323,13 +323,6 @@ fn entry(found: &Found, time: (i64, u32)) -> Option<Entry> {
     let mut entry = Entry::new(found.path.clone(), kind, mode);
     entry.mtime = time;
     Some(entry)
-}
-
-/// A pattern that matches one path only.
-fn literal(path: &str) -> String {
-    path.chars()
-        .flat_map(|char| "*?[]\\".contains(char).then_some('\\').into_iter().chain([char]))
-        .collect()
 }
 
 async fn cancelled(cancel: &Cancel) {

@@ -89,8 +89,8 @@ impl StoredError {
             )),
             StoredError::Ambiguous(_) => Some("give more of its digits".to_owned()),
             StoredError::Platform { .. } => Some("name one of those with `--platform`".to_owned()),
-            StoredError::Blob { .. } | StoredError::Document { .. } => {
-                Some("build or pull the image again".to_owned())
+            StoredError::Blob { image, .. } | StoredError::Document { image, .. } => {
+                Some(format!("build or pull the image again, or `rbuild rmi {image}`"))
             }
             StoredError::List(_) => None,
         }
@@ -107,16 +107,25 @@ pub fn find(store: &Store, text: &str) -> Result<Stored, StoredError> {
     by_id(store, text)
 }
 
-/// All names, each with what it stands for.
-pub fn all(store: &Store) -> Result<Vec<(String, Stored)>, StoredError> {
-    let images = store.images().list()?;
-    images
-        .into_iter()
-        .map(|image| {
-            let opened = Stored::open(store, image.descriptor, &image.name)?;
-            Ok((image.name, opened))
-        })
-        .collect()
+/// What has a name in a store.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The names, each with what it stands for.
+    pub images: Vec<(String, Stored)>,
+    /// Why others stand for nothing that can be used.
+    pub damaged: Vec<StoredError>,
+}
+
+/// All names. A damaged image does not hide the others.
+pub fn all(store: &Store) -> Result<Listed, StoredError> {
+    let mut listed = Listed::default();
+    for image in store.images().list()? {
+        match Stored::open(store, image.descriptor, &image.name) {
+            Ok(stored) => listed.images.push((image.name, stored)),
+            Err(error) => listed.damaged.push(error),
+        }
+    }
+    Ok(listed)
 }
 
 impl Stored {
@@ -244,7 +253,7 @@ fn by_id(store: &Store, text: &str) -> Result<Stored, StoredError> {
         return Err(absent());
     }
     let fits = |digest: &Digest| digest.hex().starts_with(digits);
-    let named = all(store)?.into_iter().map(|(_, stored)| stored);
+    let named = all(store)?.images.into_iter().map(|(_, stored)| stored);
     let nameless = store.images().nameless()?;
     let nameless = nameless.into_iter().filter_map(|entry| Stored::open(store, entry, text).ok());
     let mut found: Vec<Stored> = Vec::new();

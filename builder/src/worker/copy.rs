@@ -18,6 +18,7 @@ mod plan;
 mod rules;
 pub(super) mod target;
 mod unpack;
+mod write;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -30,9 +31,10 @@ use rbuild_cache::tree::{self, Found, Match, NodeKind, Reason, SelectError, Sele
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
 
 use self::mode::BadMode;
-use self::plan::Plan;
+use self::plan::{Made, Origin};
 use self::rules::{Destination, Rules};
-use self::target::{Below, Made, NewDir, Target, There, absolute, join};
+use self::target::{Below, NewDir, Target, There, absolute, join};
+use self::write::{Origins, write};
 use super::owner::OwnerError;
 
 /// One `COPY` or `ADD` with everything that it needs.
@@ -138,14 +140,15 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     let mut copied = Copied::default();
     let rules = Rules::new(copy, target.base(), &mut |line| copied.warnings.push(line))?;
     let dest = Destination::new(&copy.op.dest);
-    let mut run =
-        Run { rules, dest, target, plan: Plan::default(), sink, single: Single::None, copied };
+    let (sources, single) = (Vec::new(), Single::None);
+    let mut run = Run { rules, dest, target, sources, sink, single, copied };
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
         match source {
             CopySource::Input { unpack, .. } => {
                 let all = |selection| Source::all(selection, *unpack);
                 for source in selections.next().into_iter().flat_map(|s| all(s)) {
+                    run.sources.push(source);
                     run.place(&source)?;
                 }
             }
@@ -170,8 +173,9 @@ struct Source<'a> {
 struct Run<'a, 's> {
     rules: Rules,
     dest: Destination,
-    target: Target,
-    plan: Plan<'a>,
+    target: Target<'a>,
+    /// Those that were placed so far; the last one is being placed.
+    sources: Vec<Source<'a>>,
     sink: &'s mut dyn Sink,
     single: Single,
     copied: Copied,
@@ -195,20 +199,20 @@ impl<'a> Run<'a, '_> {
             return self.unpack(source);
         }
         let at = self.file_target(&source.one.name)?;
-        self.leaf(at, source, &source.one.top, source.digest(0))
+        self.leaf(at, source, &source.one.found(), 0)
     }
 
     /// A file that the Dockerfile holds.
     fn inline(&mut self, name: &[u8], data: &'a [u8]) -> Result<(), CopyError> {
         let path = self.file_target(name)?;
-        self.occupy(&path, Made::File)?;
+        self.occupy(&path)?;
         let mut entry = Entry::new(path, Kind::File { size: data.len() as u64 }, 0o644);
         if let Some(mode) = &self.rules.mode {
             entry.mode = mode.apply(entry.mode, false);
         }
         let owner = self.rules.owner.unwrap_or_default();
         (entry.uid, entry.gid, entry.mtime) = (owner.uid, owner.gid, self.rules.time);
-        self.plan.inline(entry, data);
+        self.target.plan.entry(entry, data, Made::File);
         Ok(())
     }
 
@@ -247,15 +251,15 @@ impl<'a> Run<'a, '_> {
             self.parents(&dest, new)?;
             if let Some(mut entry) = self.target.directory(&dest, new)? {
                 entry.mtime = (top.mtime.seconds, top.mtime.nanos);
-                self.plan.plain(entry);
+                self.plan_directory(entry);
             }
         }
         for (found, position) in source.one.below.iter().zip(1..) {
             let at = join(&dest, &found.path);
             if found.node.is_dir() {
-                self.inner_directory(at, source, found)?;
+                self.inner_directory(at, source, &found)?;
             } else {
-                self.leaf(at, source, found, source.digest(position))?;
+                self.leaf(at, source, &found, position)?;
             }
         }
         Ok(())
@@ -267,7 +271,7 @@ impl<'a> Run<'a, '_> {
         &mut self,
         at: Vec<u8>,
         source: &Source<'a>,
-        found: &Found,
+        found: &Found<'_>,
     ) -> Result<(), CopyError> {
         let there = self.target.look(&at)?;
         let made = match &there {
@@ -275,14 +279,12 @@ impl<'a> Run<'a, '_> {
             Some(there) if there.is_dir() => Made::Dir,
             Some(_) => return Err(CopyError::NotADirectory(absolute(&at))),
         };
-        let mut entry =
-            self.rules.entry(at.clone(), Kind::Dir, &found.node, source.selection.owners);
-        entry.xattrs.clone_from(&found.xattrs);
+        let mut entry = self.rules.entry(at, Kind::Dir, found.node, source.selection.owners);
+        entry.xattrs = found.xattrs.to_vec();
         if found.reason == Reason::OnTheWay {
             self.keep(&mut entry, there.as_ref(), found.node.mode);
         }
-        self.target.put(&at, made);
-        self.plan.plain(entry);
+        self.target.plan.entry(entry, &[], made);
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl<'a> Run<'a, '_> {
     fn keep(&self, entry: &mut Entry, there: Option<&There>, mode: u32) {
         let (uid, gid, xattrs) = match there {
             Some(There::Base(found)) => (found.node.uid, found.node.gid, &found.xattrs),
-            Some(There::Made(_)) => match self.plan.planned(&entry.path) {
+            Some(There::Made(_)) => match self.target.plan.planned(&entry.path) {
                 Some(planned) => (planned.uid, planned.gid, &planned.xattrs),
                 None => return,
             },
@@ -305,13 +307,19 @@ impl<'a> Run<'a, '_> {
         &mut self,
         at: Vec<u8>,
         source: &Source<'a>,
-        found: &'a Found,
-        digest: Option<ContentDigest>,
+        found: &Found<'_>,
+        position: u32,
     ) -> Result<(), CopyError> {
-        let node = &found.node;
+        self.occupy(&at)?;
+        let node = found.node;
         let (kind, made) = match &node.kind {
+            NodeKind::File | NodeKind::Dir => {
+                let source = (self.sources.len() - 1) as u32;
+                self.target.plan.file(&at, Origin { source, position });
+                return Ok(());
+            }
             NodeKind::Symlink { target } => {
-                (Kind::Symlink { target: target.clone() }, Made::Symlink(target.clone()))
+                (Kind::Symlink { target: target.clone() }, Made::symlink(target))
             }
             NodeKind::Char { major: 0, minor: 0 } => {
                 return Err(CopyError::DeletionMark(source.shown(found)));
@@ -325,36 +333,38 @@ impl<'a> Run<'a, '_> {
             NodeKind::Fifo => (Kind::Fifo, Made::Other),
             // No image holds a socket: it is a thing of the process that listens.
             NodeKind::Socket => (Kind::File { size: 0 }, Made::File),
-            NodeKind::File | NodeKind::Dir => (Kind::File { size: node.size }, Made::File),
         };
-        self.occupy(&at, made)?;
         let entry = self.rules.entry(at, kind, node, source.selection.owners);
-        match node.kind {
-            NodeKind::File => self.plan.file(entry, source.selection, source.one, found, digest),
-            _ => self.plan.plain(entry),
-        }
+        self.target.plan.entry(entry, &[], made);
         Ok(())
     }
 
-    /// Takes the place of whatever is at `path`, unless it is a directory.
-    fn occupy(&mut self, path: &[u8], made: Made) -> Result<(), CopyError> {
-        if self.target.look(path)?.is_some_and(|there| there.is_dir()) {
-            return Err(CopyError::ReplacesDirectory(absolute(path)));
+    /// What is no directory may take the place of whatever is at `path`, unless that is one.
+    fn occupy(&self, path: &[u8]) -> Result<(), CopyError> {
+        match self.target.look(path)? {
+            Some(there) if there.is_dir() => Err(CopyError::ReplacesDirectory(absolute(path))),
+            _ => Ok(()),
         }
-        self.target.put(path, made);
-        Ok(())
     }
 
     fn parents(&mut self, path: &[u8], new: NewDir) -> Result<(), CopyError> {
         for entry in self.target.parents(path, new)? {
-            self.plan.plain(entry);
+            self.plan_directory(entry);
         }
         Ok(())
     }
 
+    /// Has a directory written that the target knows of.
+    fn plan_directory(&mut self, entry: Entry) {
+        let made = self.target.plan.at(&entry.path).unwrap_or(Made::NewDir);
+        self.target.plan.entry(entry, &[], made);
+    }
+
     /// Writes what was planned so far.
     fn flush(&mut self) -> Result<(), CopyError> {
-        let changed = std::mem::take(&mut self.plan).write(self.sink)?;
+        let origins = Origins { sources: &self.sources, rules: &self.rules };
+        let changed = write(&self.target.plan, origins, self.sink)?;
+        self.target.plan.settle();
         self.copied.changed.extend(changed);
         Ok(())
     }
@@ -364,9 +374,8 @@ impl<'a> Source<'a> {
     fn all(selection: &'a Selection, unpack: Unpack) -> impl Iterator<Item = Source<'a>> {
         let mut digests = selection.file_digests();
         selection.matches.iter().map(move |one| {
-            let count = 1 + one.below.len();
-            let own = digests.and_then(|all| all.get(..count));
-            digests = digests.and_then(|all| all.get(count..));
+            let own = digests.and_then(|all| all.get(..one.len()));
+            digests = digests.and_then(|all| all.get(one.len()..));
             Source { selection, one, unpack, digests: own }
         })
     }
@@ -375,14 +384,10 @@ impl<'a> Source<'a> {
         self.digests?.get(position).copied().flatten()
     }
 
-    fn shown(&self, found: &Found) -> String {
-        shown(self.one, found)
+    /// The path for people.
+    fn shown(&self, found: &Found<'_>) -> String {
+        String::from_utf8_lossy(&join(&self.one.path, &found.path)).into_owned()
     }
-}
-
-/// The path of a source for people.
-fn shown(one: &Match, found: &Found) -> String {
-    String::from_utf8_lossy(&join(&one.path, &found.path)).into_owned()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) fn size<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
 /// The directory's blocks, the last one not padded.
 pub(super) fn bytes(plan: &Plan<'_>, place: &Place) -> Vec<u8> {
     let children = plan.tree.children(place.ino).into_iter().flatten();
-    let names = children.map(|(name, ino)| (name.as_slice(), *ino));
+    let names = children.map(|(name, ino)| (&**name, *ino));
     let names = with_dots(names, place.ino, place.parent);
     let mut out = Vec::with_capacity(place.data.1 as usize);
     for block in blocks(&names) {
@@ -66,7 +66,7 @@ fn used<T>(block: &[(&[u8], T)]) -> usize {
 }
 
 fn kind(plan: &Plan<'_>, ino: Ino) -> u8 {
-    match plan.tree.inodes[ino].what {
+    match plan.tree.inode(ino).what {
         What::File { .. } => 1,
         What::Dir { .. } => 2,
         What::Char { .. } | What::Whiteout => 3,

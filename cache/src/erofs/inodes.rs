@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::fs::FileType;
 
-use super::{BLOCK, Place, Plan, narrow, unsupported};
+use super::{BLOCK, Place, Plan, narrow, unsupported, xattrs};
 use crate::layer::tree::{Inode, What};
 
 /// The fixed part of an inode.
@@ -18,18 +18,18 @@ const CHUNK_BITS_MAX: u32 = 31;
 pub(super) enum Layout {
     /// In blocks of their own, or nowhere.
     Plain,
-    /// So many bytes right behind the inode.
-    Inline(u64),
+    /// The target of a link right behind the inode.
+    Inline,
     /// In the tar.
     Chunk,
 }
 
 impl Layout {
     /// The bytes of an inode with `xattrs` bytes of attributes.
-    pub(super) fn size(self, xattrs: u64) -> u64 {
+    pub(super) fn size(self, inode: &Inode, xattrs: u64) -> u64 {
         match self {
             Layout::Plain => HEAD + xattrs,
-            Layout::Inline(data) => HEAD + xattrs + data,
+            Layout::Inline => HEAD + xattrs + target(inode).len() as u64,
             Layout::Chunk => (HEAD + xattrs).next_multiple_of(8) + 8,
         }
     }
@@ -37,7 +37,7 @@ impl Layout {
     fn number(self) -> u16 {
         match self {
             Layout::Plain => 0,
-            Layout::Inline(_) => 2,
+            Layout::Inline => 2,
             Layout::Chunk => 4,
         }
     }
@@ -47,13 +47,11 @@ impl Layout {
 pub(super) fn settle(inode: &Inode, xattrs: u64, from: u64) -> (u64, Layout) {
     let layout = match &inode.what {
         What::File { size: 1.., .. } => Layout::Chunk,
-        What::Symlink { target } if HEAD + xattrs + target.len() as u64 <= BLOCK => {
-            Layout::Inline(target.len() as u64)
-        }
+        What::Symlink { .. } if Layout::Inline.size(inode, xattrs) <= BLOCK => Layout::Inline,
         _ => Layout::Plain,
     };
     let whole = match layout {
-        Layout::Inline(_) => layout.size(xattrs),
+        Layout::Inline => layout.size(inode, xattrs),
         _ => HEAD,
     };
     let from = from.next_multiple_of(32);
@@ -63,9 +61,10 @@ pub(super) fn settle(inode: &Inode, xattrs: u64, from: u64) -> (u64, Layout) {
 
 /// The inode with its attributes, and what follows it.
 pub(super) fn bytes(plan: &Plan<'_>, place: &Place) -> io::Result<Vec<u8>> {
-    let inode = &plan.tree.inodes[place.ino];
-    let mut out = Vec::with_capacity(place.layout.size(place.xattrs.len() as u64) as usize);
-    let words = match place.xattrs.len() {
+    let inode = plan.tree.inode(place.ino);
+    let xattrs = xattrs::bytes(inode)?;
+    let mut out = Vec::with_capacity(place.layout.size(inode, xattrs.len() as u64) as usize);
+    let words = match xattrs.len() {
         0 => 0,
         length => {
             u16::try_from((length - 12) / 4 + 1).map_err(|_| unsupported("so many attributes"))?
@@ -77,16 +76,16 @@ pub(super) fn bytes(plan: &Plan<'_>, place: &Place) -> io::Result<Vec<u8>> {
     out.extend([0; 2]);
     out.extend(size(place, inode).to_le_bytes());
     out.extend(substance(place, inode)?.to_le_bytes());
-    out.extend(((place.ino + 1) as u32).to_le_bytes());
+    out.extend((place.ino + 1).to_le_bytes());
     out.extend(inode.uid.to_le_bytes());
     out.extend(inode.gid.to_le_bytes());
     out.extend(inode.mtime.0.to_le_bytes());
     out.extend(inode.mtime.1.to_le_bytes());
     out.extend(names(plan, inode).to_le_bytes());
     out.extend([0; 16]);
-    out.extend_from_slice(&place.xattrs);
+    out.extend_from_slice(&xattrs);
     match (&inode.what, place.layout) {
-        (What::Symlink { target }, Layout::Inline(_)) => out.extend_from_slice(target),
+        (_, Layout::Inline) => out.extend_from_slice(target(inode)),
         (What::File { start, .. }, Layout::Chunk) => {
             out.resize(out.len().next_multiple_of(8), 0);
             out.extend([0, 0, 1, 0]);
@@ -95,6 +94,14 @@ pub(super) fn bytes(plan: &Plan<'_>, place: &Place) -> io::Result<Vec<u8>> {
         _ => {}
     }
     Ok(out)
+}
+
+/// Where a link leads; nowhere, if it is none.
+fn target(inode: &Inode) -> &[u8] {
+    match &inode.what {
+        What::Symlink { target } => target,
+        _ => &[],
+    }
 }
 
 fn mode(inode: &Inode) -> u16 {
@@ -144,7 +151,7 @@ fn device(major: u32, minor: u32) -> io::Result<u32> {
 fn names(plan: &Plan<'_>, inode: &Inode) -> u32 {
     match &inode.what {
         What::Dir { children, .. } => {
-            let dirs = children.values().filter(|ino| plan.tree.inodes[**ino].is_dir());
+            let dirs = children.values().filter(|ino| plan.tree.inode(**ino).is_dir());
             2 + dirs.count() as u32
         }
         _ => inode.names,

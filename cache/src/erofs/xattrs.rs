@@ -18,15 +18,16 @@ const PREFIXES: [(&[u8], u8); 5] = [
 
 /// All attributes of an inode with the mark of an opaque directory; empty if there are none.
 pub(super) fn bytes(inode: &Inode) -> io::Result<Vec<u8>> {
+    let opaque = matches!(inode.what, What::Dir { opaque: true, .. });
+    if inode.xattrs.is_empty() && !opaque {
+        return Ok(Vec::new());
+    }
     let mut out = vec![0; HEAD];
     for (name, value) in &inode.xattrs {
         add(&mut out, name, value)?;
     }
-    if matches!(inode.what, What::Dir { opaque: true, .. }) {
+    if opaque {
         add(&mut out, b"trusted.overlay.opaque", b"y")?;
-    }
-    if out.len() == HEAD {
-        out.clear();
     }
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -50,10 +51,16 @@ pub(crate) fn measure(top: &Path) -> Result<Measure, FsError> {
     total.add(&meta, &mut linked);
     let mut pending = if meta.is_dir() { vec![top.to_owned()] } else { Vec::new() };
     while let Some(dir) = pending.pop() {
-        let entries = std::fs::read_dir(&dir).map_err(|cause| FsError::new("list", &dir, cause))?;
+        let at = &dir;
+        let failed = |verb| move |cause| FsError::new(verb, at, cause);
+        let Some(entries) = unless_gone(std::fs::read_dir(at)).map_err(failed("list"))? else {
+            continue;
+        };
         for entry in entries {
-            let entry = entry.map_err(|cause| FsError::new("list", &dir, cause))?;
-            let meta = entry.metadata().map_err(|cause| FsError::new("stat", &dir, cause))?;
+            let entry = entry.map_err(failed("list"))?;
+            let Some(meta) = unless_gone(entry.metadata()).map_err(failed("stat"))? else {
+                continue;
+            };
             total.entries += 1;
             total.add(&meta, &mut linked);
             if meta.is_dir() {
@@ -62,4 +69,12 @@ pub(crate) fn measure(top: &Path) -> Result<Measure, FsError> {
         }
     }
     Ok(total)
+}
+
+/// A build may be at work in what is measured: what goes away meanwhile is not there.
+fn unless_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }

@@ -61,3 +61,23 @@ fn a_replaced_file_is_the_old_or_the_new_one() {
     replace(&path, &tmp, b"new").unwrap();
     assert_eq!(read(&path).unwrap(), b"new");
 }
+
+#[test]
+fn what_goes_away_while_it_is_measured_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let busy = dir.path().join("busy");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for name in 0..20 {
+                    std::fs::create_dir_all(busy.join(format!("{name}/deep"))).unwrap();
+                }
+                std::fs::remove_dir_all(&busy).unwrap();
+            }
+        });
+        let measured: Vec<_> = (0..2000).map(|_| measure(dir.path())).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(measured.iter().all(Result::is_ok), "{measured:?}");
+    });
+}

@@ -97,14 +97,15 @@ impl Held {
     }
 }
 
-/// A manifest alone, or an index with all that it names.
-pub(crate) fn manifests(top: Digest, blobs: &Blobs) -> Vec<Digest> {
+/// Without which an image is none: a manifest and its config, or an index with those of all that it
+/// names.
+pub(crate) fn documents(top: Digest, blobs: &Blobs) -> Vec<Digest> {
     let mut found = vec![top];
     let mut seen = 0;
     while let Some(digest) = found.get(seen) {
         seen += 1;
         let document = parse::<Document>(digest, blobs).unwrap_or_default();
-        let new = document.manifests.into_iter().map(|named| named.digest);
+        let new = document.manifests.into_iter().chain(document.config).map(|named| named.digest);
         let new: Vec<Digest> = new.filter(|digest| !found.contains(digest)).collect();
         found.extend(new);
     }

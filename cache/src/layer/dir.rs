@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfs, Timespec, Timestamps, Uid,
 };
 use rustix::io::Errno;
 
@@ -207,7 +207,7 @@ impl DirWriter {
         size: u64,
         data: &mut dyn Read,
     ) -> io::Result<()> {
-        room(dir, size)?;
+        room(size, || rustix::fs::fstatvfs(dir))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(dir, name, flags, mode)?);
@@ -353,12 +353,15 @@ impl DirWriter {
 }
 
 /// Refuses a file that the disk has no room for before it fills the disk: what an archive says of a
-/// file is not what it holds.
-pub(super) fn room(disk: impl AsFd, size: u64) -> io::Result<()> {
+/// file is not what it holds. The disk is only asked for a large one.
+pub(super) fn room(
+    size: u64,
+    disk: impl FnOnce() -> rustix::io::Result<StatVfs>,
+) -> io::Result<()> {
     if size < LARGE {
         return Ok(());
     }
-    let disk = rustix::fs::fstatvfs(disk)?;
+    let disk = disk()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if size <= free {
         return Ok(());

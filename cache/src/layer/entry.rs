@@ -148,10 +148,12 @@ pub fn keeps_xattr(name: &[u8]) -> bool {
 
 /// Order of a layer's entries: a directory, then everything in it, then its next sibling.
 pub fn order(a: &[u8], b: &[u8]) -> Ordering {
+    let pieces = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let start = 8 * pieces.take_while(|(a, b)| a == b).count();
     // A name holds no NUL, so a slash taken as NUL sorts before everything that a name can go on
     // with, as the end of the path does.
     let key = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
-    a.iter().map(key).cmp(b.iter().map(key))
+    a[start..].iter().map(key).cmp(b[start..].iter().map(key))
 }
 
 /// The parent's path and the last name; the parent of a top-level name is the empty path.

@@ -176,7 +176,7 @@ impl Layers {
         let (tree, _) = indexed::read_tree(fs::open(tar)?).map_err(damaged)?;
         let file = Arc::new(fs::open(tar)?);
         tree.each(&mut |entry, ino| {
-            let body = match (&entry.kind, &tree.inodes[ino].what) {
+            let body = match (&entry.kind, &tree.inode(ino).what) {
                 (Kind::File { .. }, What::File { start, .. }) => {
                     Some(Body { file: Arc::clone(&file), offset: *start })
                 }

@@ -33,6 +33,7 @@ pub(crate) struct IndexedWriter {
     tar: TarWriter<Pipe>,
     tree: Tree,
     last: Option<Vec<u8>>,
+    /// The first name of each file that has more.
     first_names: HashMap<Ino, Vec<u8>>,
     /// Whether the tar so far is the archive of the tree so far.
     is_archive: bool,
@@ -61,7 +62,7 @@ impl IndexedWriter {
     /// Adds one checked entry.
     pub(crate) fn add(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
         if let Kind::File { size } = entry.kind {
-            room(fs::open(&self.folder)?, size)?;
+            room(size, || rustix::fs::statvfs(&self.folder))?;
         }
         for parent in self.tree.missing_parents(&entry.path) {
             self.add_one(&parent, &mut io::empty())?;
@@ -88,12 +89,12 @@ impl IndexedWriter {
         }
         let in_order = self.last.as_ref().is_none_or(|last| order(last, &entry.path).is_lt());
         self.is_archive &= taken == Taken::Plainly && in_order;
-        let mut told = self.tree.inodes[ino].entry(entry.path.clone());
-        if let Kind::HardLink { .. } = entry.kind {
-            let target = self.first_names.get(&ino).cloned().unwrap_or_default();
-            told.kind = Kind::HardLink { target };
-        } else if !told.is_dir() {
-            self.first_names.insert(ino, entry.path.clone());
+        let mut told = self.tree.inode(ino).entry(entry.path.clone());
+        if let Kind::HardLink { target } = &entry.kind {
+            // Where a link leads to the target, the archive has it by its own name.
+            self.is_archive &= self.tree.at(target) == Some(ino);
+            let first = self.first_names.entry(ino).or_insert_with(|| target.clone());
+            told.kind = Kind::HardLink { target: first.clone() };
         }
         let start = self.tar.add(&told, data)?;
         if matches!(told.kind, Kind::File { .. }) {
@@ -140,7 +141,7 @@ fn rewrite(tree: &mut Tree, path: &Path) -> io::Result<Written> {
     let old = Arc::new(fs::open(path)?);
     let mut starts = Vec::new();
     tree.each(&mut |entry, ino| {
-        let start = match (&entry.kind, &tree.inodes[ino].what) {
+        let start = match (&entry.kind, &tree.inode(ino).what) {
             (Kind::File { size }, What::File { start, .. }) => {
                 let body = Body { file: Arc::clone(&old), offset: *start };
                 tar.add(&entry, &mut body.reader(*size))?

@@ -9,8 +9,8 @@ use std::io;
 
 use super::entry::{Entry, Kind, join, keeps_xattr, split};
 
-/// The number of an inode in [`Tree::inodes`].
-pub(crate) type Ino = usize;
+/// The number of an inode.
+pub(crate) type Ino = u32;
 
 /// The root's number.
 pub(crate) const ROOT: Ino = 0;
@@ -22,8 +22,11 @@ const PARENT_MODE: u32 = 0o755;
 /// All inodes of a layer. Some may have no name any more.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
-    pub(crate) inodes: Vec<Inode>,
+    inodes: Vec<Inode>,
 }
+
+/// The names in a directory.
+pub(crate) type Children = BTreeMap<Box<[u8]>, Ino>;
 
 /// Attributes and substance, whatever its names are.
 #[derive(Debug, Clone)]
@@ -41,7 +44,7 @@ pub(crate) struct Inode {
 /// The substance of an inode.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
-    Dir { children: BTreeMap<Vec<u8>, Ino>, opaque: bool },
+    Dir { children: Children, opaque: bool },
     File { size: u64, start: u64 },
     Symlink { target: Vec<u8> },
     Char { major: u32, minor: u32 },
@@ -68,9 +71,9 @@ impl Tree {
     /// none if nothing changed.
     pub(crate) fn add(&mut self, entry: &Entry, start: u64) -> io::Result<(Taken, Option<Ino>)> {
         if entry.path.is_empty() {
-            self.inodes[ROOT].dress(entry);
+            self.inode_mut(ROOT).dress(entry);
             if entry.kind == Kind::OpaqueDir {
-                self.inodes[ROOT].set_opaque();
+                self.inode_mut(ROOT).set_opaque();
             }
             return Ok((Taken::Plainly, Some(ROOT)));
         }
@@ -79,9 +82,24 @@ impl Tree {
         Ok((taken, self.place(dir, name, entry, start)?))
     }
 
+    /// One of the inodes.
+    pub(crate) fn inode(&self, ino: Ino) -> &Inode {
+        &self.inodes[ino as usize]
+    }
+
+    /// How many inodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// What is at `path`, no link followed.
+    pub(crate) fn at(&self, path: &[u8]) -> Option<Ino> {
+        path.split(|b| *b == b'/').try_fold(ROOT, |dir, name| self.child(dir, name))
+    }
+
     /// Notes where the data of a file begins, once it is known.
     pub(crate) fn set_start(&mut self, ino: Ino, at: u64) {
-        if let What::File { start, .. } = &mut self.inodes[ino].what {
+        if let What::File { start, .. } = &mut self.inode_mut(ino).what {
             *start = at;
         }
     }
@@ -89,7 +107,7 @@ impl Tree {
     /// Makes the directory at `path` hide what lower layers have there.
     pub(crate) fn opaque(&mut self, path: &[u8]) -> io::Result<()> {
         let (dir, _) = self.parent(path)?;
-        self.inodes[dir].set_opaque();
+        self.inode_mut(dir).set_opaque();
         Ok(())
     }
 
@@ -99,7 +117,7 @@ impl Tree {
         for (slash, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
             let (parent, name) = split(&path[..slash]);
             match dir.map(|dir| self.child(dir, name)) {
-                Some(Some(ino)) if self.inodes[ino].is_dir() => dir = Some(ino),
+                Some(Some(ino)) if self.inode(ino).is_dir() => dir = Some(ino),
                 // A link or a whiteout: not for archives.
                 Some(Some(_)) => return Vec::new(),
                 Some(None) | None => {
@@ -117,7 +135,7 @@ impl Tree {
         visit: &mut dyn FnMut(Entry, Ino) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut first_names = HashMap::new();
-        if matches!(self.inodes[ROOT].what, What::Dir { opaque: true, .. }) {
+        if matches!(self.inode(ROOT).what, What::Dir { opaque: true, .. }) {
             visit(Entry::opaque_root(), ROOT)?;
         }
         self.each_in(ROOT, b"", &mut first_names, visit)
@@ -127,8 +145,8 @@ impl Tree {
         self.children(dir).and_then(|children| children.get(name)).copied()
     }
 
-    pub(crate) fn children(&self, dir: Ino) -> Option<&BTreeMap<Vec<u8>, Ino>> {
-        match &self.inodes[dir].what {
+    pub(crate) fn children(&self, dir: Ino) -> Option<&Children> {
+        match &self.inode(dir).what {
             What::Dir { children, .. } => Some(children),
             _ => None,
         }
@@ -143,7 +161,7 @@ impl Tree {
     ) -> Result<(), E> {
         for (name, ino) in self.children(dir).into_iter().flatten() {
             let here = join(path, name);
-            let inode = &self.inodes[*ino];
+            let inode = self.inode(*ino);
             let mut entry = inode.entry(here.clone());
             if inode.names > 1 {
                 match first_names.get(ino) {
@@ -167,17 +185,17 @@ impl Tree {
         let present = self.child(dir, name);
         let mut hides = entry.kind == Kind::OpaqueDir;
         if let Some(ino) = present {
-            match (&self.inodes[ino].what, &entry.kind) {
+            match (&self.inode(ino).what, &entry.kind) {
                 (What::Dir { .. }, Kind::Whiteout) => {
-                    self.inodes[ino].set_opaque();
+                    self.inode_mut(ino).set_opaque();
                     return Ok(Some(ino));
                 }
                 // The file in this layer hides what the whiteout would have deleted.
                 (_, Kind::Whiteout) => return Ok(None),
                 (What::Dir { .. }, Kind::Dir | Kind::OpaqueDir) => {
-                    self.inodes[ino].dress(entry);
+                    self.inode_mut(ino).dress(entry);
                     if hides {
-                        self.inodes[ino].set_opaque();
+                        self.inode_mut(ino).set_opaque();
                     }
                     return Ok(Some(ino));
                 }
@@ -188,10 +206,10 @@ impl Tree {
         }
         let ino = match &entry.kind {
             Kind::HardLink { target } => self.linked(target)?,
-            kind => self.insert(Inode::new(What::of(kind, start), entry)),
+            kind => self.insert(Inode::new(What::of(kind, start), entry))?,
         };
         if hides {
-            self.inodes[ino].set_opaque();
+            self.inode_mut(ino).set_opaque();
         }
         self.link(dir, name, ino);
         Ok(Some(ino))
@@ -202,7 +220,7 @@ impl Tree {
         let mut dirs = vec![ROOT];
         self.follow(&mut dirs, parent, &mut 0)?;
         let found = dirs.last().and_then(|dir| self.child(*dir, name));
-        match found.map(|ino| (ino, &self.inodes[ino].what)) {
+        match found.map(|ino| (ino, &self.inode(ino).what)) {
             None | Some((_, What::Whiteout)) => Err(io::ErrorKind::NotFound.into()),
             Some((_, What::Dir { .. })) => Err(io::ErrorKind::IsADirectory.into()),
             Some((ino, _)) => Ok(ino),
@@ -215,7 +233,7 @@ impl Tree {
         for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {
             let here = dirs.last().copied().unwrap_or(ROOT);
             let found = self.child(here, name);
-            let what = found.map(|ino| &self.inodes[ino].what);
+            let what = found.map(|ino| &self.inode(ino).what);
             if let (Some(ino), Some(What::Dir { .. })) = (found, what) {
                 dirs.push(ino);
                 continue;
@@ -247,7 +265,7 @@ impl Tree {
             }
             let here = dirs.last().copied().unwrap_or(ROOT);
             let ino = self.child(here, name).ok_or(io::ErrorKind::NotADirectory)?;
-            match &self.inodes[ino].what {
+            match &self.inode(ino).what {
                 What::Dir { .. } => dirs.push(ino),
                 What::Symlink { target } => {
                     *links += 1;
@@ -265,24 +283,29 @@ impl Tree {
         Ok(())
     }
 
-    fn insert(&mut self, inode: Inode) -> Ino {
+    fn inode_mut(&mut self, ino: Ino) -> &mut Inode {
+        &mut self.inodes[ino as usize]
+    }
+
+    fn insert(&mut self, inode: Inode) -> io::Result<Ino> {
+        let ino = Ino::try_from(self.inodes.len()).map_err(io::Error::other)?;
         self.inodes.push(inode);
-        self.inodes.len() - 1
+        Ok(ino)
     }
 
     fn link(&mut self, dir: Ino, name: &[u8], ino: Ino) {
-        self.inodes[ino].names += 1;
-        if let What::Dir { children, .. } = &mut self.inodes[dir].what {
-            children.insert(name.to_vec(), ino);
+        self.inode_mut(ino).names += 1;
+        if let What::Dir { children, .. } = &mut self.inode_mut(dir).what {
+            children.insert(name.into(), ino);
         }
     }
 
     /// Takes a name away, and with a directory all below it.
     fn unlink(&mut self, dir: Ino, name: &[u8]) {
-        let What::Dir { children, .. } = &mut self.inodes[dir].what else { return };
+        let What::Dir { children, .. } = &mut self.inode_mut(dir).what else { return };
         let Some(ino) = children.remove(name) else { return };
-        self.inodes[ino].names -= 1;
-        let below: Vec<Vec<u8>> =
+        self.inode_mut(ino).names -= 1;
+        let below: Vec<Box<[u8]>> =
             self.children(ino).into_iter().flatten().map(|(n, _)| n.clone()).collect();
         for name in below {
             self.unlink(ino, &name);

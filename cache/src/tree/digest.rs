@@ -8,9 +8,9 @@
 //! | which paths are one file | the layer keeps hard links |
 //! | which directories only lead to others | the destination keeps their owners |
 //!
-//! Times are left out, and so is everything about a matched directory but that there is one: its
-//! contents are copied, and the destination, which is made even for an empty one, has its own mode
-//! and owner.
+//! Times are left out, and so is everything about a matched directory but that there is one, if its
+//! contents are copied: the destination, which is made even for an empty one, has its own mode and
+//! owner. A directory that is mounted ([`Top::Itself`]) shows its own.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::node::{Node, NodeKind, Time, Xattrs};
 use super::select::{Found, Match, Reason, Selection};
-use super::{Owners, join, root};
+use super::{Owners, Top, join, root};
 use crate::ContentDigest;
 use crate::stat::StatCache;
 
@@ -48,7 +48,7 @@ pub struct Hashing<R> {
 /// Files are read in pieces of at most this many bytes.
 const PIECE: u64 = 8 << 20;
 
-/// From here on, hashing one piece is spread over threads.
+/// From this many bytes on, hashing a piece is spread over threads.
 const SPREAD: usize = 512 << 10;
 
 impl Selection {
@@ -56,12 +56,15 @@ impl Selection {
     /// the others are, on all cores, and `cache` knows them afterwards.
     pub fn digest(&self, cache: &StatCache) -> Result<ContentDigest, DigestError> {
         let files = self.hash_files(cache)?;
-        let mut text = Vec::with_capacity(self.len() * 96);
+        let (mut hasher, mut text) = (blake3::Hasher::new(), Vec::new());
         let mut groups = HashMap::new();
         for (position, ((one, found), file)) in self.all().zip(files).enumerate() {
             let top = found.path.is_empty();
             if top && found.node.is_dir() {
                 bytes(&mut text, b"");
+                if self.top == Top::Itself {
+                    self.entry(&mut text, &found, *file);
+                }
                 continue;
             }
             bytes(&mut text, if top { &one.name } else { &found.path });
@@ -69,14 +72,17 @@ impl Selection {
                 true => *groups.entry(found.node.identity).or_insert(position),
                 false => position,
             };
-            self.entry(&mut text, found, *file);
+            self.entry(&mut text, &found, *file);
             // A name alone is a file as any other, whatever else links to it out of sight.
             text.push(u8::from(twin != position));
             if twin != position {
                 text.extend((twin as u64).to_le_bytes());
             }
+            if text.len() >= SPREAD {
+                hasher.update_rayon(&text);
+                text.clear();
+            }
         }
-        let mut hasher = blake3::Hasher::new();
         hasher.update_rayon(&text);
         Ok(ContentDigest::from_hasher(&hasher))
     }
@@ -89,25 +95,39 @@ impl Selection {
 
     fn hash_files(&self, cache: &StatCache) -> Result<&Digests, DigestError> {
         if self.digests.get().is_none() {
-            let all: Vec<(&Match, &Found)> = self.all().collect();
-            let hash = |(one, found): &(&Match, &Found)| match found.node.kind {
-                NodeKind::File => self.hash_file(one, found, cache).map(Some),
-                _ => Ok(None),
-            };
-            let digests = all.par_iter().map(hash).collect::<Result<Digests, _>>()?;
+            let mut digests = vec![None; self.len()];
+            let mut rest = digests.as_mut_slice();
+            let own = |one| (one, rest.split_off_mut(..Match::len(one)).unwrap_or_default());
+            let matches: Vec<_> = self.matches.iter().map(own).collect();
+            matches.into_par_iter().try_for_each(|(one, own)| self.hash_match(one, own, cache))?;
             // Another thread may have been faster: what it read is as good.
             let _ = self.digests.set(digests);
         }
         Ok(self.digests.get_or_init(Digests::new))
     }
 
+    /// Fills in the digests of the files among the paths of a match.
+    fn hash_match(
+        &self,
+        one: &Match,
+        digests: &mut [Option<ContentDigest>],
+        cache: &StatCache,
+    ) -> Result<(), DigestError> {
+        digests.par_iter_mut().enumerate().try_for_each(|(position, digest)| {
+            if let Some(found) = one.get(position).filter(|found| found.node.is_file()) {
+                *digest = Some(self.hash_file(one, &found, cache)?);
+            }
+            Ok(())
+        })
+    }
+
     fn hash_file(
         &self,
         one: &Match,
-        found: &Found,
+        found: &Found<'_>,
         cache: &StatCache,
     ) -> Result<ContentDigest, DigestError> {
-        if let Some(known) = cache.get(&found.node) {
+        if let Some(known) = cache.get(found.node) {
             return Ok(known);
         }
         let looked = Time::now();
@@ -126,8 +146,8 @@ impl Selection {
         })
     }
 
-    fn entry(&self, text: &mut Vec<u8>, found: &Found, file: Option<ContentDigest>) {
-        let node = &found.node;
+    fn entry(&self, text: &mut Vec<u8>, found: &Found<'_>, file: Option<ContentDigest>) {
+        let node = found.node;
         let (uid, gid) = match self.owners {
             Owners::Kept => (node.uid, node.gid),
             Owners::Root => (0, 0),
@@ -146,7 +166,7 @@ impl Selection {
                     Reason::Asked => b'd',
                     Reason::OnTheWay => b'w',
                 });
-                attributes(text, &found.xattrs);
+                attributes(text, found.xattrs);
             }
             NodeKind::File => {
                 text.push(b'f');
@@ -184,6 +204,35 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// The digest of a file with these bytes and extended attributes.
+pub fn digest_of(bytes: &[u8], xattrs: &Xattrs) -> ContentDigest {
+    let mut hasher = blake3::Hasher::new();
+    match bytes.len() {
+        SPREAD.. => hasher.update_rayon(bytes),
+        _ => hasher.update(bytes),
+    };
+    file_digest(&hasher, xattrs)
+}
+
+/// The bytes of a file that has `size` of them: no more, should it have grown meanwhile, and fewer
+/// if it is shorter now. What says to be empty is read to its end, since files of the kernel say so.
+pub fn read_sized(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => bytes.truncate(filled),
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if size == 0 {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
 /// The extended attributes of an open file that belong into an image.
 pub fn read_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
     Ok(root::xattrs(file)?)
@@ -198,22 +247,17 @@ fn open_node(file: &File) -> io::Result<Node> {
 }
 
 fn hash(mut file: &File, size: u64) -> io::Result<ContentDigest> {
-    let mut hasher = blake3::Hasher::new();
-    // One byte more, so that the end of a small file shows in the first read.
-    let mut piece = Vec::with_capacity(size.min(PIECE) as usize + 1);
-    loop {
-        piece.clear();
-        let length = file.by_ref().take(PIECE).read_to_end(&mut piece)?;
-        match length {
-            0 => break,
-            _ if length >= SPREAD => hasher.update_rayon(&piece),
-            _ => hasher.update(&piece),
-        };
-        if (length as u64) < PIECE {
-            break;
-        }
+    let xattrs = root::xattrs(file)?;
+    if size <= PIECE {
+        return Ok(digest_of(&read_sized(file, size)?, &xattrs));
     }
-    Ok(file_digest(&hasher, &root::xattrs(file)?))
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = Vec::with_capacity(PIECE as usize);
+    while file.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        hasher.update_rayon(&piece);
+        piece.clear();
+    }
+    Ok(file_digest(&hasher, &xattrs))
 }
 
 /// The digest of the bytes alone where there are no attributes, which is nearly always.
@@ -227,7 +271,7 @@ fn file_digest(content: &blake3::Hasher, xattrs: &Xattrs) -> ContentDigest {
     ContentDigest::of(&text)
 }
 
-pub(super) fn attributes(text: &mut Vec<u8>, xattrs: &Xattrs) {
+pub(super) fn attributes(text: &mut Vec<u8>, xattrs: &[(Vec<u8>, Vec<u8>)]) {
     text.extend((xattrs.len() as u64).to_le_bytes());
     for (name, value) in xattrs {
         bytes(text, name);

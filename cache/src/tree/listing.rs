@@ -1,4 +1,8 @@
-//! Directories as the filter shows them, read once each, and the walk below one of them.
+//! Directories as the filter shows them, read once each.
+//!
+//! A listing is the only place where the names and nodes of a tree are kept: whatever was selected
+//! refers to it. There can be a hundred thousand of them, so the names of a directory lie behind
+//! each other in one piece of memory.
 
 use std::sync::Arc;
 
@@ -6,22 +10,24 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
-use super::root::{Name, OpenDir};
-use super::{Found, Reason, SelectError, Tree, Verdict, join, lock};
+use super::root::{Name, Names, OpenDir, Span};
+use super::{SelectError, Tree, Verdict, join, lock};
 
 /// What one directory holds, in the order of names.
+#[derive(Debug)]
 pub(super) struct Listing {
     pub(super) children: Vec<Child>,
     pub(super) xattrs: Xattrs,
+    names: Vec<u8>,
 }
 
 /// A name in a directory that the filter does not hide altogether.
+#[derive(Debug)]
 pub(super) struct Child {
-    pub(super) name: Vec<u8>,
     pub(super) node: Node,
     pub(super) presence: Presence,
+    name: Span,
 }
 
 /// Whether a path is there.
@@ -33,6 +39,9 @@ pub(super) enum Presence {
     /// This rule hides it, and all that could be below it.
     Hidden(usize),
 }
+
+/// How many names one thread looks up before another one could take over.
+const CHUNK: usize = 128;
 
 impl Presence {
     /// What two lists of rules say together.
@@ -47,26 +56,23 @@ impl Presence {
     }
 }
 
-/// One directory of a walk.
-struct Visit {
-    path: Vec<u8>,
-    relative: Vec<u8>,
-    listing: Arc<Listing>,
-    seen: Vec<Seen>,
-}
+impl Listing {
+    /// The name of one of the children.
+    pub(super) fn name(&self, child: &Child) -> &[u8] {
+        child.name.of(&self.names)
+    }
 
-/// One of its children that is not hidden.
-struct Seen {
-    /// Its position in the listing.
-    child: usize,
-    presence: Presence,
-    reason: Reason,
-    /// Of a directory: its own visit.
-    visit: Option<usize>,
-}
+    /// The children with their names.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&[u8], &Child)> {
+        self.children.iter().map(|child| (self.name(child), child))
+    }
 
-/// How many names one thread looks up before another one could take over.
-const CHUNK: usize = 128;
+    /// The child of that name.
+    pub(super) fn child(&self, name: &[u8]) -> Option<&Child> {
+        let found = self.children.binary_search_by(|child| self.name(child).cmp(name));
+        found.ok().map(|index| &self.children[index])
+    }
+}
 
 impl Tree {
     /// Lists the directory `path`, or gives the list that is known.
@@ -78,60 +84,6 @@ impl Tree {
         let read = self.read(path).map_err(|error| self.io("read the directory", path, error))?;
         let mut listings = lock(&self.shared.listings);
         Ok(listings.entry(path.to_vec()).or_insert_with(|| Arc::new(read)).clone())
-    }
-
-    /// Everything below the directory `path`, parents first. Paths are relative to it, which is also
-    /// what the patterns of `narrow` are relative to.
-    ///
-    /// The walk goes level by level, all directories of one at once: an endless line of nested
-    /// directories costs no stack.
-    pub(super) fn below(&self, path: &[u8], narrow: &Narrow) -> Result<Vec<Found>, SelectError> {
-        let mut visits: Vec<Visit> = Vec::new();
-        let mut level = vec![(path.to_vec(), Vec::new())];
-        while !level.is_empty() {
-            let look = |(path, relative): (Vec<u8>, Vec<u8>)| self.visit(path, relative, narrow);
-            // A single directory is not worth handing to another thread.
-            let seen: Vec<Visit> = match level.len() {
-                1 => level.drain(..).map(look).collect::<Result<_, _>>()?,
-                _ => level.par_drain(..).map(look).collect::<Result<_, _>>()?,
-            };
-            let first = visits.len() + seen.len();
-            for mut visit in seen {
-                for seen in &mut visit.seen {
-                    let child = &visit.listing.children[seen.child];
-                    if child.node.is_dir() {
-                        seen.visit = Some(first + level.len());
-                        let path = join(&visit.path, &child.name);
-                        level.push((path, join(&visit.relative, &child.name)));
-                    }
-                }
-                visits.push(visit);
-            }
-        }
-        Ok(in_order(&visits))
-    }
-
-    fn visit(
-        &self,
-        path: Vec<u8>,
-        relative: Vec<u8>,
-        narrow: &Narrow,
-    ) -> Result<Visit, SelectError> {
-        let listing = self.listing(&path)?;
-        let mut seen = Vec::with_capacity(listing.children.len());
-        for (child, entry) in listing.children.iter().enumerate() {
-            let narrowed = narrow.presence(&relative, entry);
-            let presence = entry.presence.and(narrowed);
-            if !matches!(presence, Presence::Hidden(_)) {
-                // What the filter says about a directory shows nowhere: the tree is what is left.
-                let reason = match narrowed {
-                    Presence::Included => Reason::Asked,
-                    _ => Reason::OnTheWay,
-                };
-                seen.push(Seen { child, presence, reason, visit: None });
-            }
-        }
-        Ok(Visit { path, relative, listing, seen })
     }
 
     /// What the filter says about the directory or file `path`.
@@ -148,66 +100,47 @@ impl Tree {
 
     fn read(&self, path: &[u8]) -> Result<Listing, Errno> {
         let directory = self.shared.root.directory(path)?;
-        let mut names = directory.names()?;
-        names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let look = |name: &Name| self.child(&directory, path, name);
-        let children: Vec<Option<Child>> = if names.len() > CHUNK {
-            names.par_iter().with_min_len(CHUNK).map(look).collect::<Result<_, _>>()?
+        let Names { text, each } = directory.names()?;
+        let look = |name: &Name| self.child(&directory, path, &text, name);
+        let children = if each.len() > CHUNK {
+            let parts = each.par_chunks(CHUNK).map(|part| part.iter().filter_map(look).collect());
+            let parts: Vec<Result<Vec<Child>, Errno>> = parts.collect();
+            let mut children = Vec::with_capacity(each.len());
+            for part in parts {
+                children.append(&mut part?);
+            }
+            children
         } else {
-            names.iter().map(look).collect::<Result<_, _>>()?
+            each.iter().filter_map(look).collect::<Result<Vec<Child>, _>>()?
         };
-        Ok(Listing {
-            children: children.into_iter().flatten().collect(),
-            xattrs: directory.xattrs()?,
-        })
+        Ok(Listing { children, xattrs: directory.xattrs()?, names: text })
     }
 
     /// One child, unless it is hidden or vanished. What is hidden costs no system call.
-    fn child(&self, dir: &OpenDir, path: &[u8], name: &Name) -> Result<Option<Child>, Errno> {
+    fn child(
+        &self,
+        dir: &OpenDir,
+        path: &[u8],
+        text: &[u8],
+        name: &Name,
+    ) -> Option<Result<Child, Errno>> {
         let may_be_dir = matches!(name.file_type, FileType::Directory | FileType::Unknown);
-        let mut presence = self.presence(&join(path, &name.name), may_be_dir);
+        let own = name.span.of(text);
+        let mut presence = match self.shared.filter {
+            Some(_) => self.presence(&join(path, own), may_be_dir),
+            None => Presence::Included,
+        };
         if matches!(presence, Presence::Hidden(_)) {
-            return Ok(None);
+            return None;
         }
-        let Some(node) = dir.node(&name.name)? else { return Ok(None) };
+        let node = match dir.node(own).transpose()? {
+            Ok(node) => node,
+            Err(error) => return Some(Err(error)),
+        };
         if let (Presence::IfNeeded(rule), false) = (presence, node.is_dir()) {
             presence = Presence::Hidden(rule);
         }
         let shown = !matches!(presence, Presence::Hidden(_));
-        Ok(shown.then(|| Child { name: name.name.clone(), node, presence }))
+        shown.then_some(Ok(Child { node, presence, name: name.span }))
     }
-}
-
-/// Puts what is below each directory behind it, and drops directories that nothing needs.
-fn in_order(visits: &[Visit]) -> Vec<Found> {
-    let needed = needed(visits);
-    let mut found = Vec::with_capacity(visits.iter().map(|visit| visit.seen.len()).sum());
-    let mut open = vec![(&visits[0], visits[0].seen.iter())];
-    while let Some((visit, rest)) = open.last_mut() {
-        let Some(seen) = rest.next() else {
-            open.pop();
-            continue;
-        };
-        let child = &visit.listing.children[seen.child];
-        if seen.presence != Presence::Included && !seen.visit.is_some_and(|inner| needed[inner]) {
-            continue;
-        }
-        let inner = seen.visit.map(|inner| &visits[inner]);
-        let xattrs = inner.map(|inner| inner.listing.xattrs.clone()).unwrap_or_default();
-        let path = join(&visit.relative, &child.name);
-        found.push(Found { path, node: child.node.clone(), xattrs, reason: seen.reason });
-        open.extend(inner.map(|inner| (inner, inner.seen.iter())));
-    }
-    found
-}
-
-/// Which directories hold something that is there. Those below come after those above.
-fn needed(visits: &[Visit]) -> Vec<bool> {
-    let mut needed = vec![false; visits.len()];
-    for (index, visit) in visits.iter().enumerate().rev() {
-        needed[index] = visit.seen.iter().any(|seen| {
-            seen.presence == Presence::Included || seen.visit.is_some_and(|inner| needed[inner])
-        });
-    }
-    needed
 }

@@ -39,7 +39,7 @@ impl Selection {
             number(&mut out, shared);
             number(&mut out, path.len() - shared);
             out.extend(&path[shared..]);
-            let state = self.state(found, digest);
+            let state = self.state(&found, digest);
             out.extend(state.mode.to_le_bytes());
             out.extend(state.content);
             last = path;
@@ -47,7 +47,7 @@ impl Selection {
         out
     }
 
-    fn state(&self, found: &Found, file: Option<ContentDigest>) -> State {
+    fn state(&self, found: &Found<'_>, file: Option<ContentDigest>) -> State {
         let node = &found.node;
         let mut text = match self.owners {
             Owners::Kept => [node.uid.to_le_bytes(), node.gid.to_le_bytes()].concat(),
@@ -68,7 +68,7 @@ impl Selection {
             }
         };
         text.extend(file.iter().flat_map(ContentDigest::as_bytes));
-        attributes(&mut text, &found.xattrs);
+        attributes(&mut text, found.xattrs);
         let mut content = [0; 8];
         content.copy_from_slice(&ContentDigest::of(&text).as_bytes()[..8]);
         State { mode: kind << 12 | node.mode, content }

@@ -20,12 +20,12 @@ impl Narrow {
         Ok(Narrow { rules: rules.map_err(|(_, error)| error)? })
     }
 
-    /// What is left of a child of the directory `relative`.
-    pub(super) fn presence(&self, relative: &[u8], child: &Child) -> Presence {
+    /// What is left of the child `name` of the directory `relative`.
+    pub(super) fn presence(&self, relative: &[u8], name: &[u8], child: &Child) -> Presence {
         if self.rules.is_empty() {
             return Presence::Included;
         }
-        let path = join(relative, &child.name);
+        let path = join(relative, name);
         let each = self.rules.iter().map(|rules| one(rules, &path, child));
         each.fold(Presence::Included, Presence::and)
     }

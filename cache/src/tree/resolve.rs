@@ -111,11 +111,7 @@ impl Tree {
         let name = path[split..].strip_prefix(b"/").unwrap_or(&path[split..]);
         let listing = lock(&self.shared.listings).get(&path[..split]).cloned();
         match listing {
-            Some(listing) => Ok(listing
-                .children
-                .binary_search_by(|child| child.name.as_slice().cmp(name))
-                .ok()
-                .map(|index| listing.children[index].node.clone())),
+            Some(listing) => Ok(listing.child(name).map(|child| child.node.clone())),
             None => self.stat(path),
         }
     }

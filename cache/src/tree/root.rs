@@ -22,10 +22,24 @@ pub(super) struct Root {
     directory: OwnedFd,
 }
 
+/// The names in a directory, sorted.
+pub(super) struct Names {
+    /// All of them behind each other, in any order.
+    pub(super) text: Vec<u8>,
+    pub(super) each: Vec<Name>,
+}
+
 /// A name in a directory, and what the directory says of its type.
 pub(super) struct Name {
-    pub(super) name: Vec<u8>,
+    pub(super) span: Span,
     pub(super) file_type: FileType,
+}
+
+/// Where a name is in the text of a directory's names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    length: u16,
 }
 
 /// A directory that is open for reading.
@@ -81,21 +95,38 @@ impl Root {
     }
 }
 
+impl Span {
+    /// That of `name`, once it is added to `text`.
+    fn next(text: &[u8], name: &[u8]) -> Result<Span, Errno> {
+        let start = u32::try_from(text.len()).map_err(|_| Errno::OVERFLOW)?;
+        let length = u16::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
+        Ok(Span { start, length })
+    }
+
+    /// The name in `text`.
+    pub(super) fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..][..usize::from(self.length)]
+    }
+}
+
 impl OpenDir {
-    /// All names, unsorted, without `.` and `..`.
-    pub(super) fn names(&self) -> Result<Vec<Name>, Errno> {
+    /// All names without `.` and `..`.
+    pub(super) fn names(&self) -> Result<Names, Errno> {
         let mut buffer = Vec::with_capacity(32 * 1024);
         let space: &mut [MaybeUninit<u8>] = buffer.spare_capacity_mut();
         let mut entries = RawDir::new(&self.0, space);
-        let mut names = Vec::new();
+        let (mut text, mut each) = (Vec::new(), Vec::new());
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(Name { name: name.to_vec(), file_type: entry.file_type() });
+                let span = Span::next(&text, name)?;
+                text.extend(name);
+                each.push(Name { span, file_type: entry.file_type() });
             }
         }
-        Ok(names)
+        each.sort_unstable_by(|a: &Name, b| a.span.of(&text).cmp(b.span.of(&text)));
+        Ok(Names { text, each })
     }
 
     /// What `name` is; nothing if it vanished.

@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
+use super::below::Below;
 use super::digest::Digests;
 use super::listing::Presence;
 use super::narrow::Narrow;
 use super::node::{Node, Xattrs};
 use super::resolve::{Absence, Resolved, lossy};
 use super::root::Root;
-use super::{Owners, PathSelector, Tree, join};
+use super::{Owners, PathSelector, Top, Tree, join};
 use crate::pattern::{BadPattern, Glob, has_wildcards};
 
 /// What a selector picked of a tree. It keeps the tree's directory open, and says what was there
@@ -23,6 +24,7 @@ pub struct Selection {
     pub matches: Vec<Match>,
     /// Whether the owners of the nodes mean anything.
     pub owners: Owners,
+    pub(super) top: Top,
     pub(super) root: Arc<Root>,
     pub(super) digests: OnceLock<Digests>,
 }
@@ -35,21 +37,30 @@ pub struct Match {
     pub name: Vec<u8>,
     /// Where it is in the tree, all links followed.
     pub path: Vec<u8>,
-    /// What it is; its own path is empty. Never a symbolic link.
-    pub top: Found,
-    /// What lies below it if it is a directory, parents first.
-    pub below: Vec<Found>,
+    /// What it is. Never a symbolic link.
+    pub top: Status,
+    /// What lies below it if it is a directory.
+    pub below: Below,
 }
 
-/// A path of a selection.
+/// What is at one path.
 #[derive(Debug, Clone)]
-pub struct Found {
-    /// Relative to its match.
-    pub path: Vec<u8>,
+pub struct Status {
     /// What the file system says about it.
     pub node: Node,
     /// The extended attributes of a directory. Those of files are read with their bytes.
     pub xattrs: Xattrs,
+}
+
+/// A path of a selection.
+#[derive(Debug, Clone)]
+pub struct Found<'a> {
+    /// Relative to its match, and empty for that.
+    pub path: Vec<u8>,
+    /// What the file system says about it.
+    pub node: &'a Node,
+    /// The extended attributes of a directory. Those of files are read with their bytes.
+    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
     /// Why it is part of the selection.
     pub reason: Reason,
 }
@@ -117,13 +128,13 @@ pub enum SelectError {
 
 impl Selection {
     /// Opens a file of the selection for reading.
-    pub fn open(&self, of: &Match, found: &Found) -> io::Result<File> {
+    pub fn open(&self, of: &Match, found: &Found<'_>) -> io::Result<File> {
         Ok(self.root.file(&join(&of.path, &found.path))?)
     }
 
     /// How many paths there are.
     pub fn len(&self) -> usize {
-        self.matches.iter().map(|one| 1 + one.below.len()).sum()
+        self.matches.iter().map(Match::len).sum()
     }
 
     /// Whether the pattern matched nothing.
@@ -132,10 +143,32 @@ impl Selection {
     }
 
     /// Every path with its match: each match first, then what lies below it.
-    pub fn all(&self) -> impl Iterator<Item = (&Match, &Found)> {
+    pub fn all(&self) -> impl Iterator<Item = (&Match, Found<'_>)> {
         self.matches.iter().flat_map(|one| {
-            std::iter::once(&one.top).chain(&one.below).map(move |found| (one, found))
+            std::iter::once(one.found()).chain(one.below.iter()).map(move |found| (one, found))
         })
+    }
+}
+
+impl Match {
+    /// How many paths it has: itself and what lies below it; never none.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        1 + self.below.len()
+    }
+
+    /// The match as a path of its own.
+    pub fn found(&self) -> Found<'_> {
+        let Status { node, xattrs } = &self.top;
+        Found { path: Vec::new(), node, xattrs, reason: Reason::Asked }
+    }
+
+    /// The path at a position: the match itself is the first.
+    pub fn get(&self, position: usize) -> Option<Found<'_>> {
+        match position.checked_sub(1) {
+            None => Some(self.found()),
+            Some(below) => self.below.get(below),
+        }
     }
 }
 
@@ -155,6 +188,7 @@ impl Tree {
         Ok(Selection {
             matches,
             owners: self.shared.owners,
+            top: selector.top,
             root: self.shared.root.clone(),
             digests: OnceLock::new(),
         })
@@ -232,9 +266,8 @@ impl Tree {
         let mut inner = Vec::new();
         for directory in directories {
             let listing = self.listing(directory)?;
-            let children = listing.children.iter();
-            let entered = children.filter(|c| c.node.is_dir() && glob.matches(&c.name));
-            inner.extend(entered.map(|child| join(directory, &child.name)));
+            let entered = listing.named().filter(|(n, c)| c.node.is_dir() && glob.matches(n));
+            inner.extend(entered.map(|(name, _)| join(directory, name)));
         }
         Ok(inner)
     }
@@ -247,8 +280,8 @@ impl Tree {
     ) -> Result<Vec<Match>, SelectError> {
         let listing = self.listing(directory)?;
         let mut matches = Vec::new();
-        for child in listing.children.iter().filter(|child| glob.matches(&child.name)) {
-            let found = self.follow(&child.name, &join(directory, &child.name), narrow);
+        for (name, child) in listing.named().filter(|(name, _)| glob.matches(name)) {
+            let found = self.follow(name, &join(directory, name), narrow);
             match (found, child.presence) {
                 (Ok(found), _) => matches.push(found),
                 // A directory that would only be there for what it holds, and holds nothing.
@@ -268,7 +301,7 @@ impl Tree {
         let (below, xattrs) = if node.is_dir() {
             (self.below(&at, narrow)?, self.listing(&at)?.xattrs.clone())
         } else {
-            (Vec::new(), Xattrs::new())
+            (Below::default(), Xattrs::new())
         };
         match presence {
             Presence::IfNeeded(rule) if below.is_empty() => {
@@ -277,7 +310,7 @@ impl Tree {
                 Err(self.missing(path, &absence))
             }
             _ => {
-                let top = Found { path: Vec::new(), node, xattrs, reason: Reason::Asked };
+                let top = Status { node, xattrs };
                 Ok(Match { name: name.to_vec(), path: at, top, below })
             }
         }
@@ -298,9 +331,9 @@ impl Tree {
     fn nearest(&self, directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
         let listing = self.listing(directory).ok()?;
         let close = |child: &[u8]| (distance(child, name), child.len());
-        let best = listing.children.iter().min_by_key(|child| close(&child.name))?;
+        let best = listing.named().map(|(name, _)| name).min_by_key(|name| close(name))?;
         let allowed = (name.len() / 3).max(1);
-        (distance(&best.name, name) <= allowed).then(|| join(directory, &best.name))
+        (distance(best, name) <= allowed).then(|| join(directory, best))
     }
 
     pub(super) fn io(&self, verb: &'static str, path: &[u8], error: Errno) -> SelectError {

@@ -50,7 +50,7 @@ fn shown(selection: &Selection) -> Vec<String> {
             NodeKind::Dir => format!("{path}/"),
             NodeKind::Symlink { target } => format!("{path}->{}", String::from_utf8_lossy(target)),
             _ => {
-                let text = std::io::read_to_string(selection.open(one, found).unwrap()).unwrap();
+                let text = std::io::read_to_string(selection.open(one, &found).unwrap()).unwrap();
                 format!("{path}={text}")
             }
         });
@@ -242,7 +242,7 @@ fn nesting_as_deep_as_paths_go_costs_no_stack() {
     fs::create_dir_all(root.path().join(&deepest)).unwrap();
     let selection = tree(&root).select(&selector("d")).unwrap();
     assert_eq!(selection.len(), 1500);
-    let last = selection.matches[0].below.last().unwrap();
+    let last = selection.matches[0].below.iter().last().unwrap();
     assert_eq!(last.path.len(), deepest.len() - "d/".len() - "/".len());
     selection.digest(&StatCache::none()).unwrap();
 }
@@ -254,7 +254,7 @@ fn names_need_not_be_text() {
     let name = std::ffi::OsStr::from_bytes(b"\xff\xfe");
     fs::write(root.path().join("d").join(name), "x").unwrap();
     let selection = tree(&root).select(&selector("d")).unwrap();
-    assert_eq!(selection.matches[0].below[0].path, b"\xff\xfe");
+    assert_eq!(selection.matches[0].below.get(0).unwrap().path, b"\xff\xfe");
     assert_eq!(tree(&root).select(&selector("d/*")).unwrap().matches[0].name, b"\xff\xfe");
     selection.digest(&StatCache::none()).unwrap();
 }
@@ -364,7 +364,7 @@ fn copying_gives_the_digest_of_the_selection() {
     selection.digest(&StatCache::none()).unwrap();
     for ((one, found), expected) in selection.all().zip(selection.file_digests().unwrap()) {
         let Some(expected) = expected else { continue };
-        let file = selection.open(one, found).unwrap();
+        let file = selection.open(one, &found).unwrap();
         let xattrs = read_xattrs(&file).unwrap();
         let mut reader = Hashing::new(file);
         std::io::copy(&mut reader, &mut std::io::sink()).unwrap();

@@ -4,7 +4,7 @@ mod mode;
 
 use rbuild_cache::pattern::rules::Rules;
 use rbuild_cache::pattern::{BadPattern, Glob, has_wildcards};
-use rbuild_cache::tree::{PathSelector, Selector};
+use rbuild_cache::tree::{PathSelector, Selector, Top};
 use rbuild_solver::graph::{Edge, Origin, Vertex, VertexId};
 use rbuild_solver::op::{ContextOp, CopyOp, CopySource, Op, Unpack};
 
@@ -260,7 +260,7 @@ impl Verb<'_> {
             Verb::Copy { keeps: Keeps::Parents, .. } => path::with_parents(source),
             _ => (path::source(source), None),
         };
-        PathSelector { pattern, include, exclude: exclude.to_vec() }
+        PathSelector { pattern, include, exclude: exclude.to_vec(), top: Top::Contents }
     }
 
     /// What is local is unpacked unless `--unpack` says no, a file from elsewhere only if it says

@@ -6,7 +6,7 @@
 mod options;
 
 use rbuild_cache::pattern::escaped;
-use rbuild_cache::tree::{PathSelector, Selector};
+use rbuild_cache::tree::{PathSelector, Selector, Top};
 use rbuild_solver::graph::{Edge, VertexId};
 use rbuild_solver::op::Op;
 use rbuild_solver::op::mount::{
@@ -201,7 +201,14 @@ impl StageLowering<'_, '_> {
         let is_context = matches!(self.lowering.graph.vertex(tree).op, Op::Context(_));
         match path.is_empty() && !is_context {
             true => Selector::Whole,
-            false => Selector::Paths(PathSelector::of(escaped(path))),
+            false => {
+                let pattern = escaped(path);
+                Selector::Paths(PathSelector {
+                    pattern,
+                    top: Top::Itself,
+                    ..PathSelector::default()
+                })
+            }
         }
     }
 }

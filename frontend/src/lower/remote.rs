@@ -2,6 +2,7 @@
 //! take.
 
 use rbuild_cache::Digest;
+use rbuild_cache::pattern::escaped;
 use rbuild_cache::tree::{PathSelector, Selector};
 use rbuild_solver::graph::{Edge, Origin};
 use rbuild_solver::op::{GitDir, GitOp, GitTimes, HttpFile, HttpOp, Op, Submodules};
@@ -50,7 +51,7 @@ impl StageLowering<'_, '_> {
     ) -> Fallible<Edge> {
         let (op, shown, selector) = match address {
             Address::Http(http) => {
-                let pattern = literal(&http.name);
+                let pattern = escaped(&http.name);
                 let op = Op::Http(fetch.http(http)?);
                 (op, &http.url, PathSelector::of(pattern))
             }
@@ -147,11 +148,4 @@ pub(super) fn bad_address(error: &BadAddress, text: &Text) -> Diagnostic {
     let shown = redacted(text.as_str());
     let message = format!("cannot use `{shown}`: {error}");
     Diagnostic { help: error.help(), ..Diagnostic::error("bad-address", text.span(), message) }
-}
-
-/// A pattern that matches one name only.
-fn literal(name: &str) -> String {
-    name.chars()
-        .flat_map(|char| "*?[]\\".contains(char).then_some('\\').into_iter().chain([char]))
-        .collect()
 }

@@ -99,11 +99,19 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Stages only ever need earlier ones, so this ends.
-    fn stage(&mut self, index: usize) {
-        if self.reach.stages.contains_key(&index) {
-            return;
+    /// Stages only ever need earlier ones, so this ends. A file may have a hundred thousand of them,
+    /// so it is no recursion.
+    fn stage(&mut self, wanted: usize) {
+        let mut waiting = vec![wanted];
+        while let Some(index) = waiting.pop() {
+            if !self.reach.stages.contains_key(&index) {
+                waiting.extend(self.needed_by(index).into_iter().rev());
+            }
         }
+    }
+
+    /// Adds a stage; gives those that it needs.
+    fn needed_by(&mut self, index: usize) -> BTreeSet<usize> {
         let steps = self.steps(index);
         let mut needed = BTreeSet::new();
         if let StageBase::Stage(base) = self.graph.stages[index].base {
@@ -124,9 +132,7 @@ impl Walk<'_> {
             }
         }
         self.reach.stages.insert(index, steps);
-        for stage in needed {
-            self.stage(stage);
-        }
+        needed
     }
 
     /// The triggers of the base, then what is written. An earlier stage's own triggers run, those

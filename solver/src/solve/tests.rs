@@ -537,3 +537,21 @@ fn every_vertex_that_is_reached_is_announced_once() {
     fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
     assert_eq!(*hits.lock().unwrap(), [0, 1, 2, 3]);
 }
+
+#[test]
+fn another_host_name_is_told_as_such() {
+    let (fake, mut graph) = (Fake::default(), Graph::new());
+    let target = exec(&mut graph, "hostname", &[]);
+    fake.build(&graph, target).unwrap();
+    let Op::Exec(mut op) = graph.vertex(target).op.clone() else { panic!("it is a step") };
+    op.hostname = "other".into();
+    graph.pin(target, Op::Exec(op));
+    let reasons = Mutex::new(Vec::new());
+    let note = |event| {
+        if let Event::Started { reason, .. } = event {
+            reasons.lock().unwrap().push(reason.to_string());
+        }
+    };
+    fake.build_with(&graph, &[target], Limits::default(), &note).unwrap();
+    assert_eq!(*reasons.lock().unwrap(), ["host name changed"]);
+}

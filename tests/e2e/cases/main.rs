@@ -26,5 +26,6 @@ mod remotes;
 mod run;
 mod scripts;
 mod sources;
+mod store;
 mod vectors;
 mod words;

@@ -10,6 +10,7 @@ use e2e::{Context, Run, World, for_each_user};
 for_each_user! {
     g89_what_is_written_to_a_bind_mount_is_gone,
     g90_a_changed_file_of_a_mount_runs_the_step,
+    a_mount_is_known_by_the_mode_of_its_top,
     g91_caches_are_apart_by_their_targets,
     g92_one_cache_at_two_places,
     g93_a_cache_with_a_mode_begins_anew_without_the_cache,
@@ -68,6 +69,27 @@ fn g90_a_changed_file_of_a_mount_runs_the_step(world: &World) {
     assert_eq!(world.build(&[context.arg()]).ok().steps().ran, [""; 0]);
     context.write("a.txt", "changed\n");
     world.build(&[context.arg()]).ok().says(&["not cached: ", "a.txt", " changed\n", " b\n"]);
+}
+
+fn a_mount_is_known_by_the_mode_of_its_top(world: &World) {
+    let dockerfile = "FROM busybox AS made\n\
+        RUN mkdir -m 755 /out && echo same >/out/file\n\
+        FROM busybox\n\
+        RUN --mount=from=made,source=/out,target=/m echo stage $(stat -c %a /m)\n\
+        RUN --mount=source=a,target=/a --mount=source=b,target=/b echo $(stat -c '%n is %a' /a /b)\n";
+    let files = [("Dockerfile", dockerfile), ("a/file", "same\n"), ("b/file", "same\n")];
+    let context = Context::new(world, "context", &files);
+    let mode = |name: &str, mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(context.path().join(name), permissions).unwrap();
+    };
+    mode("a", 0o755);
+    mode("b", 0o700);
+    let run = world.build(&[context.arg()]).ok();
+    run.says(&["stage 755", "/a is 755 /b is 700"]);
+    context.edit("Dockerfile", "-m 755", "-m 711");
+    mode("a", 0o750);
+    world.build(&[context.arg()]).ok().says(&["stage 711", "/a is 750 /b is 700"]);
 }
 
 fn g91_caches_are_apart_by_their_targets(world: &World) {

@@ -127,7 +127,8 @@ fn repositories_are_added(world: &World) {
     let library = servers.repository("library");
     library.push("main", &[("lib.txt", "lib")]);
     let app = servers.repository("app");
-    app.push("main", &[("app.txt", "one"), ("sub/run*", "#!/bin/sh\n")]);
+    let files = [("app.txt", "one"), ("sub/run*", "#!/bin/sh\n"), ("odd [1]/x", "odd")];
+    app.push("main", &files);
     app.submodule(&format!("http://{}/library.git", servers.http), "vendor");
     app.push("main", &[]);
     app.tag("v1");
@@ -139,6 +140,7 @@ fn repositories_are_added(world: &World) {
          ADD git://{git}/app.git#v1 /tag/\n\
          ADD http://{http}/app.git#main /branch/\n\
          ADD http://{http}/app.git?branch=main&subdir=sub /sub/\n\
+         ADD http://{http}/app.git?branch=main&subdir=odd%20%5B1%5D /odd/\n\
          ADD git://{git}/app.git#refs/pull/7/head:sub/ /pull/\n\
          ADD git://{git}/app.git?submodules=false&commit={first} /commit/\n\
          ADD --keep-git-dir http://{http}/app.git /kept/\n"
@@ -149,6 +151,7 @@ fn repositories_are_added(world: &World) {
     assert!(!out.join("tag/.git").exists() && !out.join("tag/vendor/.git").exists());
     assert_eq!(text(&out, "branch/app.txt"), "two");
     assert_eq!((mode(&out.join("sub/run")), mode(&out.join("branch/app.txt"))), (0o755, 0o644));
+    assert_eq!(text(&out, "odd/x"), "odd");
     assert!(out.join("pull/run").exists());
     assert_eq!(text(&out, "commit/app.txt"), "two");
     assert_eq!(fs::read_dir(out.join("commit/vendor")).unwrap().count(), 0);
@@ -309,4 +312,6 @@ fn what_a_build_can_see_is_listed(world: &World) {
     assert!(why("a.log").ok().stdout.contains(".dockerignore:1 `*.log`"));
     assert!(why("keep.log").ok().stdout.contains("part of the context"));
     why("none").ended(1);
+    let absolute = format!("{}/a.log", context.arg());
+    assert!(why(&absolute).ok().stdout.contains("`a.log` is left out by"));
 }

@@ -168,7 +168,7 @@ impl Call {
         let mut next = 1;
         for range in ranges {
             command.args([next, range.first, range.count].map(|number| number.to_string()));
-            next += range.count;
+            next = next.saturating_add(range.count);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         match command.spawn() {

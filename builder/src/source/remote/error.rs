@@ -2,7 +2,7 @@
 
 use rbuild_cache::layer::WriteError;
 use rbuild_cache::tree::{self, SelectError};
-use rbuild_cache::{Digest, FsError};
+use rbuild_cache::{ClaimError, Digest, FsError};
 
 use crate::exit::Exit;
 use crate::source::git::GitError;
@@ -79,7 +79,10 @@ impl RemoteError {
     /// Whether what was asked for is at fault, or the machine and the network are.
     pub fn exit(&self) -> Exit {
         match self {
-            RemoteError::Interrupted | RemoteError::Git(GitError::Interrupted) => Exit::Interrupted,
+            RemoteError::Interrupted
+            | RemoteError::Git(GitError::Interrupted | GitError::Claim(ClaimError::Cancelled)) => {
+                Exit::Interrupted
+            }
             RemoteError::Limit(_) => Exit::Usage,
             RemoteError::Checksum { .. } | RemoteError::Subdir { .. } => Exit::Build,
             RemoteError::Git(

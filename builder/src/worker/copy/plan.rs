@@ -1,256 +1,161 @@
-//! The entries of a layer before they are written: in order, each path once, files not read yet.
+//! What a copy puts into its layer: each path once, in the layer's order, files not read yet.
 //!
-//! Small files are read ahead on all cores while the sink writes those before them; large ones are
-//! streamed. All are hashed on the way, and compared with what the key was made of.
+//! There can be very many files, so a file is no more here than its path and where it comes from.
+//! Whatever else there is to say of it is worked out when it is written.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
-use std::fs::File;
-use std::io::{self, Read};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 
-use rayon::prelude::*;
-use rbuild_cache::ContentDigest;
-use rbuild_cache::layer::{Entry, Kind, order};
-use rbuild_cache::tree::{Found, Hashing, Match, Selection, Xattrs, read_xattrs};
+use rbuild_cache::layer::{Entry, order};
 
-use super::{CopyError, Sink, shown};
+use super::target::is_below;
 
-/// What will be written.
+/// What was put at each path so far.
 #[derive(Default)]
 pub struct Plan<'a> {
-    planned: Vec<Planned<'a>>,
-    positions: HashMap<Vec<u8>, usize>,
+    placed: BTreeMap<Place, Placed<'a>>,
 }
 
-struct Planned<'a> {
+/// What was put at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// A directory, with what the base has in it.
+    Dir,
+    /// A directory, and nothing of the base shows in it.
+    NewDir,
+    /// A regular file.
+    File,
+    /// A symbolic link to this target.
+    Symlink(Arc<Vec<u8>>),
+    /// A pipe or device.
+    Other,
+}
+
+/// A file of a source: the source's position among all, and the path's position in its match.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Of the source.
+    pub source: u32,
+    /// Of the path: the match itself is the first.
+    pub position: u32,
+}
+
+/// What will be written at a path.
+pub enum Planned<'p> {
+    /// As it is, with these bytes if it is a file.
+    Entry(&'p Entry, &'p [u8]),
+    /// A file that has to be read.
+    File(Origin),
+}
+
+/// A path, in the order of layers.
+#[derive(Debug, PartialEq, Eq)]
+struct Place(Box<[u8]>);
+
+enum Placed<'a> {
+    /// Nothing is left to be done.
+    Written(Made),
+    File(Origin),
+    Entry(Box<Later<'a>>),
+}
+
+/// An entry that is not written yet.
+struct Later<'a> {
     entry: Entry,
-    data: Data<'a>,
+    data: &'a [u8],
+    made: Made,
 }
-
-enum Data<'a> {
-    None,
-    Inline(&'a [u8]),
-    File(FileData<'a>),
-}
-
-#[derive(Clone, Copy)]
-struct FileData<'a> {
-    selection: &'a Selection,
-    one: &'a Match,
-    found: &'a Found,
-    digest: Option<ContentDigest>,
-}
-
-/// A small file that was read.
-struct Loaded {
-    bytes: Vec<u8>,
-    xattrs: Xattrs,
-    /// Of what was read.
-    digest: ContentDigest,
-}
-
-/// Files up to this size are read ahead, in batches of this many bytes and paths.
-const SMALL: u64 = 256 << 10;
-const BATCH_BYTES: u64 = 8 << 20;
-const BATCH_PATHS: usize = 1024;
 
 impl<'a> Plan<'a> {
-    /// Anything without bytes.
-    pub fn plain(&mut self, entry: Entry) {
-        self.add(Planned { entry, data: Data::None });
+    /// What is at a path, written or not.
+    pub fn at(&self, path: &[u8]) -> Option<Made> {
+        self.placed.get(&Place::new(path)).map(Placed::made)
     }
 
-    /// A file whose bytes are known.
-    pub fn inline(&mut self, entry: Entry, data: &'a [u8]) {
-        self.add(Planned { entry, data: Data::Inline(data) });
+    /// Notes what is at a path, and is in the layer or about to be written to it.
+    pub fn put(&mut self, path: &[u8], made: Made) {
+        self.placed.insert(Place::new(path), Placed::Written(made));
     }
 
-    /// A file of a selection, whose bytes should have that digest.
-    pub fn file(
-        &mut self,
-        entry: Entry,
-        selection: &'a Selection,
-        one: &'a Match,
-        found: &'a Found,
-        digest: Option<ContentDigest>,
-    ) {
-        let data = Data::File(FileData { selection, one, found, digest });
-        self.add(Planned { entry, data });
+    /// As [`Plan::put`] where a directory was: nothing is below it any more.
+    pub fn put_in_place(&mut self, path: &[u8], made: Made) {
+        let place = Place::new(path);
+        while let Some((next, _)) = self.placed.range((Excluded(&place), Unbounded)).next()
+            && is_below(&next.0, path)
+        {
+            let gone = Place(next.0.clone());
+            self.placed.remove(&gone);
+        }
+        self.placed.insert(place, Placed::Written(made));
     }
 
-    /// What will be at a path, as far as it is known.
+    /// Plans an entry whose bytes, if it is a file, are known.
+    pub fn entry(&mut self, entry: Entry, data: &'a [u8], made: Made) {
+        let place = Place::new(&entry.path);
+        self.placed.insert(place, Placed::Entry(Box::new(Later { entry, data, made })));
+    }
+
+    /// Plans a file of a source.
+    pub fn file(&mut self, path: &[u8], origin: Origin) {
+        self.placed.insert(Place::new(path), Placed::File(origin));
+    }
+
+    /// The entry that is planned for a path.
     pub fn planned(&self, path: &[u8]) -> Option<&Entry> {
-        self.positions.get(path).map(|position| &self.planned[*position].entry)
-    }
-
-    fn add(&mut self, planned: Planned<'a>) {
-        match self.positions.entry(planned.entry.path.clone()) {
-            hash_map::Entry::Occupied(position) => self.planned[*position.get()] = planned,
-            hash_map::Entry::Vacant(free) => {
-                free.insert(self.planned.len());
-                self.planned.push(planned);
-            }
-        }
-    }
-
-    /// Writes everything, parents first. Returns the sources that did not have the bytes that they
-    /// should have.
-    pub fn write(mut self, sink: &mut dyn Sink) -> Result<Vec<String>, CopyError> {
-        self.planned.sort_by(|a, b| order(&a.entry.path, &b.entry.path));
-        self.link_twins();
-        let mut changed = Vec::new();
-        let mut batches = batches(&self.planned).into_iter();
-        let mut ready = batches.next().map(load).transpose()?;
-        while let Some(batch) = ready {
-            let next = batches.next();
-            let (loaded, written) = rayon::join(
-                || next.map(load).transpose(),
-                || batch.into_iter().try_for_each(|item| item.write(sink, &mut changed)),
-            );
-            written?;
-            ready = loaded?;
-        }
-        Ok(changed)
-    }
-
-    /// Files that are one file in their source stay one: the first in order keeps the bytes.
-    fn link_twins(&mut self) {
-        let mut first: HashMap<(*const Selection, (u64, u64)), Vec<u8>> = HashMap::new();
-        for planned in &mut self.planned {
-            let Data::File(FileData { selection, found, .. }) = planned.data else { continue };
-            if found.node.links < 2 {
-                continue;
-            }
-            match first.entry((std::ptr::from_ref(selection), found.node.identity)) {
-                hash_map::Entry::Vacant(free) => drop(free.insert(planned.entry.path.clone())),
-                hash_map::Entry::Occupied(twin) => {
-                    planned.entry.kind = Kind::HardLink { target: twin.get().clone() };
-                    planned.data = Data::None;
-                }
-            }
-        }
-    }
-}
-
-/// An entry that is ready to be written.
-struct Item<'a, 'p> {
-    planned: &'p Planned<'a>,
-    loaded: Option<Loaded>,
-}
-
-/// Cuts the plan into pieces that are read ahead at once.
-fn batches<'a, 'p>(planned: &'p [Planned<'a>]) -> Vec<&'p [Planned<'a>]> {
-    let mut batches = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (at, one) in planned.iter().enumerate() {
-        bytes += one.small().map_or(0, |file| file.found.node.size);
-        if bytes >= BATCH_BYTES || at + 1 - start >= BATCH_PATHS {
-            batches.push(&planned[start..=at]);
-            (start, bytes) = (at + 1, 0);
-        }
-    }
-    if start < planned.len() {
-        batches.push(&planned[start..]);
-    }
-    batches
-}
-
-fn load<'a, 'p>(batch: &'p [Planned<'a>]) -> Result<Vec<Item<'a, 'p>>, CopyError> {
-    let item = |planned: &'p Planned<'a>| {
-        let loaded = planned.small().map(FileData::load).transpose()?;
-        Ok(Item { planned, loaded })
-    };
-    batch.par_iter().with_min_len(16).map(item).collect()
-}
-
-impl<'a> Planned<'a> {
-    fn small(&self) -> Option<&FileData<'a>> {
-        match &self.data {
-            Data::File(file) if file.found.node.size <= SMALL => Some(file),
+        match self.placed.get(&Place::new(path)) {
+            Some(Placed::Entry(later)) => Some(&later.entry),
             _ => None,
         }
     }
+
+    /// All that is to be written, parents first.
+    pub fn all(&self) -> impl Iterator<Item = (&[u8], Planned<'_>)> {
+        self.placed.iter().filter_map(|(place, placed)| match placed {
+            Placed::Written(_) => None,
+            Placed::File(origin) => Some((&*place.0, Planned::File(*origin))),
+            Placed::Entry(later) => Some((&*place.0, Planned::Entry(&later.entry, later.data))),
+        })
+    }
+
+    /// Notes that all is written.
+    pub fn settle(&mut self) {
+        self.placed.values_mut().for_each(|placed| *placed = Placed::Written(placed.made()));
+    }
 }
 
-impl Item<'_, '_> {
-    fn write(self, sink: &mut dyn Sink, changed: &mut Vec<String>) -> Result<(), CopyError> {
-        let entry = &self.planned.entry;
-        let (file, digest) = match (&self.planned.data, self.loaded) {
-            (Data::None, _) => return Ok(sink.add(entry, None)?),
-            (Data::Inline(data), _) => {
-                let mut data = *data;
-                return Ok(sink.add(entry, Some(&mut data))?);
-            }
-            (Data::File(file), Some(loaded)) => {
-                let kind = Kind::File { size: loaded.bytes.len() as u64 };
-                let entry = Entry { kind, xattrs: loaded.xattrs, ..entry.clone() };
-                sink.add(&entry, Some(&mut loaded.bytes.as_slice()))?;
-                (file, loaded.digest)
-            }
-            (Data::File(file), None) => (file, file.stream(entry, sink)?),
-        };
-        if file.digest.is_some_and(|expected| expected != digest) {
-            changed.push(shown(file.one, file.found));
+impl Placed<'_> {
+    fn made(&self) -> Made {
+        match self {
+            Placed::Written(made) => made.clone(),
+            Placed::File(_) => Made::File,
+            Placed::Entry(later) => later.made.clone(),
         }
-        Ok(())
     }
 }
 
-impl FileData<'_> {
-    fn load(&self) -> Result<Loaded, CopyError> {
-        let (file, xattrs, size) = self.open()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-        let mut reader = Hashing::new(file);
-        reader.read_to_end(&mut bytes).map_err(|source| self.unreadable(source))?;
-        let digest = reader.finish(&xattrs);
-        Ok(Loaded { bytes, xattrs, digest })
-    }
-
-    fn stream(&self, entry: &Entry, sink: &mut dyn Sink) -> Result<ContentDigest, CopyError> {
-        let (file, xattrs, size) = self.open()?;
-        let kind = Kind::File { size };
-        let entry = Entry { kind, xattrs, ..entry.clone() };
-        let mut reader = Exactly { inner: Hashing::new(file), left: size };
-        sink.add(&entry, Some(&mut reader))?;
-        Ok(reader.inner.finish(&entry.xattrs))
-    }
-
-    fn open(&self) -> Result<(File, Xattrs, u64), CopyError> {
-        let open = || {
-            let file = self.selection.open(self.one, self.found)?;
-            let (xattrs, metadata) = (read_xattrs(&file)?, file.metadata()?);
-            if !metadata.is_file() {
-                return Err(io::Error::other("it is no regular file any more"));
-            }
-            Ok((file, xattrs, metadata.len()))
-        };
-        open().map_err(|source| self.unreadable(source))
-    }
-
-    fn unreadable(&self, source: io::Error) -> CopyError {
-        CopyError::Read { path: shown(self.one, self.found), source }
+impl Made {
+    /// A symbolic link.
+    pub fn symlink(target: &[u8]) -> Made {
+        Made::Symlink(Arc::new(target.to_vec()))
     }
 }
 
-/// As many bytes as were announced, whatever happens to the file meanwhile: zeros where it became
-/// shorter. Its digest shows it.
-struct Exactly<R> {
-    inner: Hashing<R>,
-    left: u64,
+impl Place {
+    fn new(path: &[u8]) -> Place {
+        Place(path.into())
+    }
 }
 
-impl<R: Read> Read for Exactly<R> {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(space.len());
-        let space = &mut space[..most];
-        let length = match self.inner.read(space)? {
-            0 => {
-                space.fill(0);
-                most
-            }
-            length => length,
-        };
-        self.left -= length as u64;
-        Ok(length)
+impl Ord for Place {
+    fn cmp(&self, other: &Place) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }

@@ -4,21 +4,22 @@
 //! an archive, the directory that it is unpacked in.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::Path;
 
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Found, NodeKind, OpenError, Owners, Tree};
+use rbuild_cache::tree::{NodeKind, OpenError, Owners, Status, Tree};
 
 use super::CopyError;
+use super::plan::{Made, Plan};
 
 /// As many as the kernel follows in one path.
 const MAX_LINKS: usize = 40;
 
 /// The base and what lies on it. Paths are relative to the image's root, and clean.
-pub struct Target {
+pub struct Target<'a> {
+    /// What lies on the base.
+    pub plan: Plan<'a>,
     base: Option<Tree>,
-    made: HashMap<Vec<u8>, Made>,
     /// Where layers below `base` were not fetched: what is taken to be absent there.
     absent: Option<RefCell<Vec<Vec<u8>>>>,
 }
@@ -39,28 +40,13 @@ const USUAL: [&str; 23] = [
     "proc", "root", "run", "sbin", "selinux", "snap", "srv", "sys", "tmp", "usr", "var",
 ];
 
-/// What was put at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
-    /// A directory, with what the base has in it.
-    Dir,
-    /// A directory, and nothing of the base shows in it.
-    NewDir,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Symlink(Vec<u8>),
-    /// A pipe or device.
-    Other,
-}
-
 /// What is at a path.
 #[derive(Debug)]
 pub enum There {
     /// It was put there.
     Made(Made),
     /// The base has it.
-    Base(Found),
+    Base(Status),
 }
 
 /// What a directory gets that has to be made.
@@ -76,15 +62,15 @@ pub struct NewDir {
     pub mtime: (i64, u32),
 }
 
-impl Target {
+impl<'a> Target<'a> {
     /// The base as it is.
-    pub fn new(below: Below<'_>) -> Result<Target, OpenError> {
+    pub fn new(below: Below<'_>) -> Result<Target<'a>, OpenError> {
         let (path, absent) = match below {
             Below::Seen(path) => (path, None),
             Below::Unseen(path) => (path, Some(RefCell::default())),
         };
         let base = path.map(|base| Tree::open(base, Owners::Kept, None)).transpose()?;
-        Ok(Target { base, made: HashMap::new(), absent })
+        Ok(Target { plan: Plan::default(), base, absent })
     }
 
     /// What was taken to be absent, each path once and none that is below another one.
@@ -99,10 +85,10 @@ impl Target {
 
     /// What is at `path`, which leads through no link; nothing if there is nothing.
     pub fn look(&self, path: &[u8]) -> Result<Option<There>, CopyError> {
-        if let Some(made) = self.made.get(path) {
-            return Ok(Some(There::Made(made.clone())));
+        if let Some(made) = self.plan.at(path) {
+            return Ok(Some(There::Made(made)));
         }
-        let nearest = ancestors(path).rev().find_map(|ancestor| self.made.get(ancestor));
+        let nearest = ancestors(path).rev().find_map(|ancestor| self.plan.at(ancestor));
         match (&self.base, nearest) {
             (Some(base), None | Some(Made::Dir)) => match base.look(path)? {
                 Some(found) => Ok(Some(There::Base(found))),
@@ -162,10 +148,10 @@ impl Target {
     }
 
     /// The entries for the directories above `path` that have none yet: those of the base as they
-    /// are, the others as `new` says.
+    /// are, the others as `new` says. They are to be written at once, or planned.
     pub fn parents(&mut self, path: &[u8], new: NewDir) -> Result<Vec<Entry>, CopyError> {
         let parent = &path[..parent_length(path)];
-        if matches!(self.made.get(parent), Some(Made::Dir | Made::NewDir)) {
+        if matches!(self.plan.at(parent), Some(Made::Dir | Made::NewDir)) {
             return Ok(Vec::new());
         }
         let mut entries = Vec::new();
@@ -175,15 +161,15 @@ impl Target {
         Ok(entries)
     }
 
-    /// The entry for the directory `path`, if it has none yet.
+    /// The entry for the directory `path`, if it has none yet, as [`Target::parents`] gives them.
     pub fn directory(&mut self, path: &[u8], new: NewDir) -> Result<Option<Entry>, CopyError> {
         let (entry, made) = match self.look(path)? {
             Some(There::Made(Made::Dir | Made::NewDir)) => return Ok(None),
-            Some(There::Base(found)) if found.node.is_dir() => (existing(&found), Made::Dir),
+            Some(There::Base(found)) if found.node.is_dir() => (existing(path, found), Made::Dir),
             Some(_) => return Err(CopyError::NotADirectory(absolute(path))),
             None => (new.entry(path), Made::NewDir),
         };
-        self.made.insert(path.to_vec(), made);
+        self.plan.put(path, made);
         Ok(Some(entry))
     }
 
@@ -194,17 +180,6 @@ impl Target {
             Some(there) if there.is_dir() => Ok(false),
             Some(_) => Err(CopyError::NotADirectory(absolute(path))),
         }
-    }
-
-    /// Remembers that something is at `path` now.
-    pub fn put(&mut self, path: &[u8], made: Made) {
-        self.made.insert(path.to_vec(), made);
-    }
-
-    /// Remembers that `path` is no directory any more, and nothing is below it.
-    pub fn replace_directory(&mut self, path: &[u8], made: Made) {
-        self.made.retain(|at, _| !is_below(at, path));
-        self.put(path, made);
     }
 }
 
@@ -220,7 +195,7 @@ impl There {
     fn link(&self) -> Option<&[u8]> {
         match self {
             There::Made(Made::Symlink(target)) => Some(target),
-            There::Base(Found { node, .. }) => match &node.kind {
+            There::Base(Status { node, .. }) => match &node.kind {
                 NodeKind::Symlink { target } => Some(target),
                 _ => None,
             },
@@ -244,13 +219,11 @@ impl NewDir {
 }
 
 /// A directory of the base as it is.
-fn existing(found: &Found) -> Entry {
-    let node = &found.node;
-    let mut entry = Entry::new(found.path.clone(), Kind::Dir, node.mode);
+fn existing(path: &[u8], Status { node, xattrs }: Status) -> Entry {
+    let mut entry = Entry::new(path, Kind::Dir, node.mode);
     (entry.uid, entry.gid) = (node.uid, node.gid);
     entry.mtime = (node.mtime.seconds, node.mtime.nanos);
-    entry.xattrs = found.xattrs.clone();
-    entry
+    Entry { xattrs, ..entry }
 }
 
 /// `directory/name`, where the root is the empty path.
@@ -262,7 +235,8 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-fn is_below(path: &[u8], directory: &[u8]) -> bool {
+/// Whether `path` is in `directory`, or in one in it; neither is the root.
+pub fn is_below(path: &[u8], directory: &[u8]) -> bool {
     path.starts_with(directory) && path.get(directory.len()) == Some(&b'/')
 }
 

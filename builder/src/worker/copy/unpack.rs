@@ -7,12 +7,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use rbuild_cache::archive::{self, BadMember, Compression, Members};
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Found, Hashing, NodeKind, read_xattrs};
+use rbuild_cache::tree::{Hashing, Node, NodeKind, read_xattrs};
 
-use super::target::{Made, NewDir, There, absolute, join, split};
+use super::plan::Made;
+use super::target::{NewDir, There, absolute, join, split};
 use super::{CopyError, Run, Source};
 use crate::worker::owner::Owner;
 
@@ -23,25 +25,23 @@ impl Source<'_> {
     }
 
     fn open(&self) -> Result<File, CopyError> {
-        let open = self.selection.open(self.one, &self.one.top);
+        let open = self.selection.open(self.one, &self.one.found());
         open.map_err(|source| self.unreadable(source))
     }
 
     fn unreadable(&self, source: io::Error) -> CopyError {
-        CopyError::Read { path: self.shown(&self.one.top), source }
+        CopyError::Read { path: self.shown(&self.one.found()), source }
     }
 }
 
 impl Run<'_, '_> {
     /// Unpacks one archive into the destination.
     pub(super) fn unpack(&mut self, source: &Source<'_>) -> Result<(), CopyError> {
-        let archive = source.shown(&source.one.top);
+        let archive = source.shown(&source.one.found());
         let root = self.target.resolve(b"", &self.dest.path)?;
         // Modes are the members' own, so that of a new destination is the usual one.
         let new = NewDir { mode: 0o755, ..self.rules.new_dir() };
-        for entry in self.target.parents(&join(&root, b"."), new)? {
-            self.plan.plain(entry);
-        }
+        self.parents(&join(&root, b"."), new)?;
         self.flush()?;
         if self.rules.mode.is_some() {
             let warning = format!("`--chmod` does nothing to what is unpacked from `{archive}`");
@@ -92,21 +92,21 @@ impl Unpacking<'_, '_, '_> {
                 Linked::File(target) if target == at => return Ok(()),
                 Linked::File(target) => (Kind::HardLink { target }, Made::File),
                 Linked::Symlink(target) => {
-                    (Kind::Symlink { target: target.clone() }, Made::Symlink(target))
+                    (Kind::Symlink { target: target.to_vec() }, Made::Symlink(target))
                 }
             },
             Kind::Char { major: 0, minor: 0 } | Kind::Whiteout => {
                 return Err(CopyError::DeletionMark(absolute(&at)));
             }
-            Kind::Symlink { target } => (member.kind.clone(), Made::Symlink(target.clone())),
+            Kind::Symlink { target } => (member.kind.clone(), Made::symlink(target)),
             Kind::File { .. } => (member.kind.clone(), Made::File),
             Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo => {
                 (member.kind.clone(), Made::Other)
             }
         };
         match there {
-            Some(there) if there.is_dir() => self.run.target.replace_directory(&at, made),
-            _ => self.run.target.put(&at, made),
+            Some(there) if there.is_dir() => self.run.target.plan.put_in_place(&at, made),
+            _ => self.run.target.plan.put(&at, made),
         }
         let entry = self.entry(at, kind, member);
         Ok(self.run.sink.add(&entry, Some(data))?)
@@ -137,7 +137,7 @@ impl Unpacking<'_, '_, '_> {
             Some(There::Made(_)) => (Kind::OpaqueDir, Made::NewDir),
             Some(There::Base(_)) => (Kind::Dir, Made::NewDir),
         };
-        self.run.target.put(&at, made);
+        self.run.target.plan.put(&at, made);
         let entry = self.entry(at, kind, member);
         Ok(self.run.sink.add(&entry, None)?)
     }
@@ -150,8 +150,8 @@ impl Unpacking<'_, '_, '_> {
             Some(There::Made(Made::File)) => Ok(Linked::File(at)),
             Some(There::Made(Made::Symlink(target))) => Ok(Linked::Symlink(target)),
             Some(There::Base(found)) => match &found.node.kind {
-                NodeKind::Symlink { target } => Ok(Linked::Symlink(target.clone())),
-                NodeKind::File => self.copy_up(&found).map(|()| Linked::File(at)),
+                NodeKind::Symlink { target } => Ok(Linked::Symlink(Arc::new(target.clone()))),
+                NodeKind::File => self.copy_up(&at, &found.node).map(|()| Linked::File(at)),
                 _ => Err(self.bad_link(path)),
             },
             _ => Err(self.bad_link(path)),
@@ -159,18 +159,17 @@ impl Unpacking<'_, '_, '_> {
     }
 
     /// A layer cannot link to a file of another one: it gets the file too.
-    fn copy_up(&mut self, found: &Found) -> Result<(), CopyError> {
-        let (path, node) = (&found.path, &found.node);
+    fn copy_up(&mut self, path: &[u8], node: &Node) -> Result<(), CopyError> {
         self.place_in_base(path)?;
         let base = self.run.target.base().map(|base| base.open_file(path)).transpose()?.flatten();
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let unreadable = |source| CopyError::Read { path: absolute(path), source };
         let mut file = base.ok_or_else(|| unreadable(gone()))?;
-        let mut entry = Entry::new(path.clone(), Kind::File { size: node.size }, node.mode);
+        let mut entry = Entry::new(path, Kind::File { size: node.size }, node.mode);
         (entry.uid, entry.gid) = (node.uid, node.gid);
         entry.mtime = (node.mtime.seconds, node.mtime.nanos);
         entry.xattrs = read_xattrs(&file).map_err(unreadable)?;
-        self.run.target.put(path, Made::File);
+        self.run.target.plan.put(path, Made::File);
         Ok(self.run.sink.add(&entry, Some(&mut file))?)
     }
 
@@ -203,5 +202,5 @@ enum Linked {
     /// A file of this layer, with its path in the image.
     File(Vec<u8>),
     /// A symbolic link, which a second one is as good as.
-    Symlink(Vec<u8>),
+    Symlink(Arc<Vec<u8>>),
 }

@@ -143,6 +143,10 @@ fn copy_of(
         let node = &one.top.node;
         let mut top = Entry::new("", Kind::Dir, node.mode & 0o7777);
         top.mtime = (node.mtime.seconds, node.mtime.nanos);
+        top.xattrs.clone_from(&one.top.xattrs);
+        if selection.owners == Owners::Kept {
+            (top.uid, top.gid) = (node.uid, node.gid);
+        }
         layer.add(&top, None)?;
     }
     Ok((Snapshot::default().with(layer.finish()?), copied.changed))

@@ -186,7 +186,12 @@ pub fn copy_op(line: &str) -> Instruction {
                 (true, Some((start, kept))) => (start.to_owned(), Some(kept.to_owned())),
                 (true, None) => (String::new(), Some(pattern)),
             };
-            selectors.push(PathSelector { pattern, include, exclude: exclude.clone() });
+            selectors.push(PathSelector {
+                pattern,
+                include,
+                exclude: exclude.clone(),
+                ..PathSelector::default()
+            });
         }
     }
     let op = CopyOp { base: Some(0), sources, dest, chown, chmod };
