@@ -151,6 +151,19 @@ impl Stored {
         }
     }
 
+    /// The image for a platform by itself; without one all that there is.
+    pub fn restrict(
+        self,
+        platform: Option<&Platform>,
+        called: &str,
+    ) -> Result<Stored, StoredError> {
+        if platform.is_none() {
+            return Ok(self);
+        }
+        let image = self.choose(platform, called)?;
+        Ok(Stored { descriptor: image.descriptor.clone(), images: vec![image], skipped: 0 })
+    }
+
     /// The id that people see: an image's own, or the index's.
     pub fn id(&self) -> Digest {
         match self.images.as_slice() {

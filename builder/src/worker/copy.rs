@@ -262,10 +262,10 @@ impl<'a> Run<'a, '_> {
         if !dest.is_empty() {
             let new = self.rules.new_dir().masked();
             self.parents(&dest, new)?;
-            if let Some(mut entry) = self.target.directory(&dest, new)? {
-                entry.mtime = (top.mtime.seconds, top.mtime.nanos);
+            if let Some(entry) = self.target.directory(&dest, new)? {
                 self.plan_directory(entry);
             }
+            self.target.plan.set_time(&dest, (top.mtime.seconds, top.mtime.nanos));
         }
         for (found, position) in source.one.below.iter().zip(1..) {
             let at = join(&dest, &found.path);
