@@ -129,6 +129,9 @@ fn the_kernel_shows_the_same_tree_for_both_forms() {
     }
 }
 
+/// Entries with what their files hold, and whether their content is known then.
+type Row = (&'static str, Vec<(Entry, &'static str)>, bool);
+
 #[test]
 fn the_content_of_plain_entries_is_known_without_reading_them() {
     support::private_mounts();
@@ -136,7 +139,7 @@ fn the_content_of_plain_entries_is_known_without_reading_them() {
     let link = Entry::new("d/l", Kind::Symlink { target: b"f".to_vec() }, 0o777);
     let marked = Entry { xattrs: vec![(b"user.a".to_vec(), b"1".to_vec())], ..file("g", 0o644, 1) };
     let whole = [dir("d"), (file("d/f", 0o640, 3), "one"), (link, ""), (file("e", 0o4755, 0), "")];
-    let rows: [(&str, Vec<(Entry, &str)>, bool); 5] = [
+    let rows: [Row; 5] = [
         ("in order", whole.to_vec(), true),
         ("in another order", whole.iter().rev().cloned().collect(), false),
         ("without a parent", whole[1..].to_vec(), false),
