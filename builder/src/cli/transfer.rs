@@ -131,8 +131,9 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
         for image in &stored.images {
             images.stored_layers(image, text, &session.cancel).map_err(transfer_failure)?;
         }
-        let names = text.parse::<Reference>().into_iter();
-        found.push((ImageSet::stored(&stored), names.collect::<Vec<_>>()));
+        let named = stored::named(&session.store, text).map_err(failure)?;
+        let names: Vec<Reference> = named.map(|(name, _)| name).into_iter().collect();
+        found.push((ImageSet::stored(&stored), names));
     }
     let named: Vec<Named<'_>> = found.iter().map(|(set, names)| Named { set, names }).collect();
     layout::write(&session.store, &named, Flavor::Docker, &dest, Shape::Archive)

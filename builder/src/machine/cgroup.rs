@@ -23,6 +23,14 @@ impl Controller {
             Controller::Cpu => "cpu",
         }
     }
+
+    /// The option that sets its limit, without dashes.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Controller::Memory => "memory",
+            Controller::Cpu => "cpus",
+        }
+    }
 }
 
 /// Which kind of control groups.

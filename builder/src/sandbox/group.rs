@@ -19,8 +19,11 @@ const PERIOD: u64 = 100_000;
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     /// No mounted tree has the controller.
-    #[error("the kernel offers no control groups for `{}` here", .0.name())]
+    #[error("no control groups for `{}` are to be had here", .0.name())]
     NoController(Controller),
+    /// A group with processes in it cannot have groups with limits below it.
+    #[error("`{}` has processes in it, so groups below it cannot have limits", .0.display())]
+    Occupied(PathBuf),
     /// The tree may not be changed.
     #[error("cannot {verb} `{}`: {source}", path.display())]
     Denied {
@@ -33,45 +36,43 @@ pub enum GroupError {
     },
 }
 
+/// Limits that cannot be kept here.
+#[derive(Debug)]
+pub struct Unkept {
+    /// What they are about: one, or both for the same reason.
+    pub controllers: Vec<Controller>,
+    /// Why not.
+    pub why: GroupError,
+}
+
 /// The groups of one step: one, or one for each controller.
 #[derive(Debug)]
 pub struct Group {
     memory: Option<(Version, PathBuf)>,
-    dirs: Vec<PathBuf>,
+    dirs: Vec<(Version, PathBuf)>,
+    doors: Vec<OwnedFd>,
     limit: Option<u64>,
 }
 
 impl Group {
-    /// Makes the groups that the limits need.
-    pub fn new(limits: &Limits) -> Result<Group, GroupError> {
+    /// Makes the groups that the limits need. What cannot be limited is left out and given as well.
+    pub fn new(limits: &Limits) -> (Group, Vec<Unkept>) {
         Group::beside(limits, &cgroup::own)
     }
 
-    fn beside(
-        limits: &Limits,
-        own: &dyn Fn(Controller) -> Option<Own>,
-    ) -> Result<Group, GroupError> {
-        let mut group = Group { memory: None, dirs: Vec::new(), limit: limits.memory };
-        if let Some(bytes) = limits.memory {
-            let (version, dir) = group.dir(Controller::Memory, own)?;
-            limit_memory(version, &dir, bytes)?;
-            group.memory = Some((version, dir));
-        }
-        if let Some(thousandths) = limits.cpus {
-            let (version, dir) = group.dir(Controller::Cpu, own)?;
-            limit_cpus(version, &dir, thousandths)?;
-        }
-        Ok(group)
+    fn beside(limits: &Limits, own: &dyn Fn(Controller) -> Option<Own>) -> (Group, Vec<Unkept>) {
+        let mut group =
+            Group { memory: None, dirs: Vec::new(), doors: Vec::new(), limit: limits.memory };
+        let memory = limits.memory.map(|bytes| group.keep_memory(bytes, own));
+        let cpus = limits.cpus.map(|thousandths| group.keep_cpus(thousandths, own));
+        let failed = [(Controller::Memory, memory), (Controller::Cpu, cpus)];
+        let failed = failed.into_iter().filter_map(|(one, done)| Some((one, done?.err()?)));
+        (group, unkept(failed))
     }
 
     /// Descriptors; who writes `0` to all of them is in the group.
-    pub fn doors(&self) -> Result<Vec<OwnedFd>, GroupError> {
-        let open = |dir: &PathBuf| {
-            let path = dir.join("cgroup.procs");
-            let file = File::options().write(true).open(&path);
-            file.map(OwnedFd::from).map_err(|source| denied("open", &path, source))
-        };
-        self.dirs.iter().map(open).collect()
+    pub fn take_doors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.doors)
     }
 
     /// What the processes in it used of memory, and whether one was ended for it. None without a
@@ -92,6 +93,26 @@ impl Group {
         })
     }
 
+    fn keep_memory(
+        &mut self,
+        bytes: u64,
+        own: &dyn Fn(Controller) -> Option<Own>,
+    ) -> Result<(), GroupError> {
+        let (version, dir) = self.dir(Controller::Memory, own)?;
+        limit_memory(version, &dir, bytes)?;
+        self.memory = Some((version, dir));
+        Ok(())
+    }
+
+    fn keep_cpus(
+        &mut self,
+        thousandths: u64,
+        own: &dyn Fn(Controller) -> Option<Own>,
+    ) -> Result<(), GroupError> {
+        let (version, dir) = self.dir(Controller::Cpu, own)?;
+        limit_cpus(version, &dir, thousandths)
+    }
+
     /// The group that has the controller, made if no other controller has made it.
     fn dir(
         &mut self,
@@ -99,52 +120,92 @@ impl Group {
         own: &dyn Fn(Controller) -> Option<Own>,
     ) -> Result<(Version, PathBuf), GroupError> {
         let own = own(controller).ok_or(GroupError::NoController(controller))?;
-        if own.version == Version::Two
-            && let Some(dir) = self.dirs.first()
-        {
-            enable(dir.parent().unwrap_or(dir), controller)?;
+        let shared = self.dirs.iter().find(|(version, _)| *version == Version::Two);
+        if let (Version::Two, Some((_, dir))) = (own.version, shared) {
+            enable(&own.top, dir.parent().unwrap_or(dir), controller)?;
             return Ok((Version::Two, dir.clone()));
         }
-        let dir = make_below(&parent(&own, controller)?)?;
-        self.dirs.push(dir.clone());
+        let dir = match own.version {
+            Version::One => make_below(&own.dir)?,
+            Version::Two => make_near(&own, controller)?,
+        };
+        self.dirs.push((own.version, dir.clone()));
+        let door = dir.join("cgroup.procs");
+        let opened = File::options().write(true).open(&door);
+        self.doors.push(opened.map_err(|source| denied("open", &door, source))?.into());
         Ok((own.version, dir))
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for dir in &self.dirs {
+        for (_, dir) in &self.dirs {
             // Its processes are gone; if not, a later build sweeps it.
             let _ = std::fs::remove_dir(dir);
         }
     }
 }
 
-/// Where the step's group goes. In version 2 a group with processes has no groups with limits below
-/// it, except at the top; so the step's group goes beside this process's own.
-fn parent(own: &Own, controller: Controller) -> Result<PathBuf, GroupError> {
-    if own.version == Version::One {
-        return Ok(own.dir.clone());
+impl Unkept {
+    /// The options that ask for these limits: "`--memory` and `--cpus`".
+    pub fn flags(&self) -> String {
+        let flags = self.controllers.iter().map(|one| format!("`--{}`", one.flag()));
+        flags.collect::<Vec<_>>().join(" and ")
     }
-    let beside = own.dir.parent().filter(|parent| parent.starts_with(&own.top));
-    let mut result = Err(GroupError::NoController(controller));
-    for dir in beside.into_iter().chain([own.top.as_path()]) {
-        result = enable(dir, controller).map(|()| dir.to_owned());
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
 
-/// Lets the groups below this one of version 2 limit what the controller counts.
-fn enable(dir: &Path, controller: Controller) -> Result<(), GroupError> {
-    let path = dir.join("cgroup.subtree_control");
-    let enabled = std::fs::read_to_string(&path).unwrap_or_default();
-    if enabled.split_whitespace().any(|name| name == controller.name()) {
-        return Ok(());
+/// Says a reason once, however many limits it stands in the way of.
+fn unkept(failed: impl Iterator<Item = (Controller, GroupError)>) -> Vec<Unkept> {
+    let mut all: Vec<Unkept> = Vec::new();
+    for (controller, why) in failed {
+        match all.iter_mut().find(|other| other.why.to_string() == why.to_string()) {
+            Some(other) => other.controllers.push(controller),
+            None => all.push(Unkept { controllers: vec![controller], why }),
+        }
     }
-    write(&path, &format!("+{}", controller.name()))
+    all
+}
+
+/// Makes a step's group of version 2. A group with processes has no groups with limits below it,
+/// except at the top of all; so it goes beside this process's own, where what limits this process
+/// limits the step too, or as little above as can be. The first refusal is the one that tells most.
+fn make_near(own: &Own, controller: Controller) -> Result<PathBuf, GroupError> {
+    let above = own.dir.ancestors().skip(1).take_while(|dir| dir.starts_with(&own.top));
+    let only = (own.dir == own.top).then_some(own.top.as_path());
+    let mut first = None;
+    for parent in above.chain(only) {
+        match enable(&own.top, parent, controller).and_then(|()| make_below(parent)) {
+            Ok(dir) => return Ok(dir),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or(GroupError::NoController(controller)))
+}
+
+/// Lets the groups below `dir` of version 2 limit what the controller counts. A group can hand on
+/// only what it was handed, so all from the top down to it are asked.
+fn enable(top: &Path, dir: &Path, controller: Controller) -> Result<(), GroupError> {
+    let mut way: Vec<&Path> = dir.ancestors().take_while(|dir| dir.starts_with(top)).collect();
+    way.reverse();
+    for dir in way {
+        if is_occupied(dir) {
+            return Err(GroupError::Occupied(dir.to_owned()));
+        }
+        let path = dir.join("cgroup.subtree_control");
+        let enabled = std::fs::read_to_string(&path).unwrap_or_default();
+        if !enabled.split_whitespace().any(|name| name == controller.name()) {
+            write(&path, &format!("+{}", controller.name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a group has processes of its own that stand in the way. The kernel does not always refuse
+/// then: what counts the processors' time can be enabled, but nobody can enter a group below. The
+/// top of all, which has no type, may have both.
+fn is_occupied(dir: &Path) -> bool {
+    let processes = || std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    dir.join("cgroup.type").exists() && !processes().trim().is_empty()
 }
 
 /// Makes a group that no other process has, and removes those that killed processes left.
@@ -157,7 +218,8 @@ fn make_below(parent: &Path) -> Result<PathBuf, GroupError> {
         match std::fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(denied("make the control group", &dir, error)),
+            // Named by what stays the same, so that every step says the same.
+            Err(error) => return Err(denied("make a control group in", parent, error)),
         }
     }
 }

@@ -12,9 +12,9 @@ use rbuild_solver::worker::Cancel;
 
 use super::error::{Failure, Part, SandboxError};
 use super::group::Group;
+pub use super::group::{GroupError, Unkept};
 use super::spec::{Limits, Root, Spec, Stdio};
 use super::start::Sandbox;
-use crate::machine::cgroup::{self, Controller, Own};
 
 /// The name of what the step is asked to start.
 const PROGRAM: &str = "rbuild-doctor";
@@ -63,17 +63,10 @@ pub fn try_step(sandbox: &Sandbox, active: &Active, platform: &Platform) -> Resu
     }
 }
 
-/// Makes, as a step with `--memory` and `--cpus` would, the group of one controller. Gives where
-/// this process is, or the reason why that is impossible.
-pub fn try_limit(controller: Controller) -> Result<Own, String> {
+/// Makes, as a step with `--memory` and `--cpus` would, its groups. Gives what cannot be limited.
+pub fn try_limits() -> Vec<Unkept> {
     // Limits that no step reaches.
-    let limits = match controller {
-        Controller::Memory => Limits { memory: Some(1 << 50), cpus: None },
-        Controller::Cpu => Limits { memory: None, cpus: Some(1000) },
-    };
-    let group = Group::new(&limits).map_err(|error| error.to_string())?;
-    group.doors().map_err(|error| error.to_string())?;
-    cgroup::own(controller).ok_or_else(|| "the control groups went away".into())
+    Group::new(&Limits { memory: Some(1 << 50), cpus: Some(1000) }).1
 }
 
 /// Whether there is a system call filter for this architecture.

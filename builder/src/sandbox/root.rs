@@ -42,7 +42,8 @@ fn no_overlay(errno: Errno) -> Failure {
              tmpfs, but not another overlay (mount a volume there) and not NFS",
         ),
         Errno::PERM => failure.or_help(
-            "overlays in a user namespace need Linux 5.11; with an older kernel, run as root",
+            "a security module, or the container around this process, forbids overlays in a user \
+             namespace: allow them, or run as root",
         ),
         Errno::NODEV => failure.or_help("the kernel lacks overlayfs: modprobe overlay"),
         _ => failure,
@@ -115,6 +116,10 @@ impl Overlay {
 
     fn mount(&self) -> Result<OwnedFd, Errno> {
         let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        // Before 6.5 any option is taken, and refused later with a line in the kernel's log.
+        if fsconfig_set_flag(context.as_fd(), "lowerdir+").is_ok() {
+            return Err(Errno::INVAL);
+        }
         let set = |key: &str, value: &str| fsconfig_set_string(context.as_fd(), key, value);
         set("source", "overlay")?;
         for lower in &self.lowers {

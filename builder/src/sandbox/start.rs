@@ -23,7 +23,7 @@ use super::group::Group;
 use super::parcel::Parcel;
 use super::run::Network;
 use super::server;
-use super::spec::{End, Entitlement, Exit, MemoryUse, Spec};
+use super::spec::{End, Entitlement, Exit, Limits, MemoryUse, Spec};
 use super::sys::{self, Depth};
 use super::wire::{self, Privilege};
 
@@ -96,9 +96,8 @@ impl Sandbox {
         let users = way.users()?;
         let network = self.take_network(spec, &server)?;
         let joined = network.as_ref().map(Network::join).transpose()?;
-        let group = self.group(spec);
-        let (group, doors) =
-            group.map_or((None, Vec::new()), |(group, doors)| (Some(group), doors));
+        let mut group = self.group(&spec.limits);
+        let doors = group.as_mut().map(Group::take_doors).unwrap_or_default();
         let parcel = Parcel::pack(spec, joined, users, doors, self.privilege)?;
         let result = parcel.send(server.control.as_fd())?.wait(output, cancel);
         self.give_back(network);
@@ -112,19 +111,17 @@ impl Sandbox {
         Ok(End { exit, memory })
     }
 
-    /// The control group of a step with limits, and its doors.
-    fn group(&self, spec: &Spec) -> Option<(Group, Vec<OwnedFd>)> {
-        if !spec.limits.are_set() {
+    /// The control group of a step with limits. What cannot be limited is said.
+    fn group(&self, limits: &Limits) -> Option<Group> {
+        if !limits.are_set() {
             return None;
         }
-        let made = Group::new(&spec.limits).and_then(|group| Ok((group.doors()?, group)));
-        match made {
-            Ok((doors, group)) => Some((group, doors)),
-            Err(error) => {
-                self.notice(format!("steps run without `--memory` and `--cpus`: {error}"));
-                None
-            }
+        let (group, unkept) = Group::new(limits);
+        let lacking = unkept.iter().map(|it| format!("without {}: {}", it.flags(), it.why));
+        if !unkept.is_empty() {
+            self.notice(format!("steps run {}", lacking.collect::<Vec<_>>().join("; ")));
         }
+        Some(group)
     }
 
     fn server(&self) -> Result<Arc<Server>, SandboxError> {

@@ -60,7 +60,13 @@ fn start_clean() -> Result<(), Failure> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     sys::reset_signals();
     // The standard streams are replaced; nothing else of the host lives past the program's start.
-    sys::close_on_exec_from(3).doing(|| "mark the host's descriptors")
+    sys::close_on_exec_from(3).map_err(|errno| {
+        let failure = Failure::setup("mark the host's descriptors", errno);
+        match errno {
+            Errno::INVAL | Errno::NOSYS => failure.or_help("rbuild needs Linux 5.12 or newer"),
+            _ => failure,
+        }
+    })
 }
 
 fn enter_groups(request: &Request, fds: &[OwnedFd]) -> Result<(), Failure> {

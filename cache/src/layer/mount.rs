@@ -229,6 +229,10 @@ fn overlay(lowers: &[PathBuf], rights: Rights, at: &Path) -> io::Result<()> {
 
 fn overlay_by_parts(lowers: &[PathBuf], rights: Rights, at: &Path) -> rustix::io::Result<()> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // Before 6.5 any option is taken, and refused later with a line in the kernel's log.
+    if fsconfig_set_flag(&context, "lowerdir+").is_ok() {
+        return Err(Errno::INVAL);
+    }
     for lower in lowers {
         let dir = handle(lower)?;
         fsconfig_set_string(&context, "lowerdir+", short_name(&dir))?;

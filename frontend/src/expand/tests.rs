@@ -285,6 +285,26 @@ fn variables_are_told_apart_by_whether_they_are_set() {
 }
 
 #[test]
+fn endless_growth_is_refused() {
+    let mut variables = BTreeMap::from([("a".to_owned(), "x".repeat(700_000))]);
+    variables.insert("b".to_owned(), "y".repeat(1000));
+    for (text, is_long) in [
+        ("$a", false),
+        ("$a$a", true),
+        ("\"$a$a\"", true),
+        ("${c:-$a$a}", true),
+        ("${a/x/$b}", false),
+        ("${a//x/$b}", true),
+        ("${b//y/$b}", false),
+        ("${b//y/$b$b}", true),
+    ] {
+        let expanded = Style::word('\\').expand(text, &variables);
+        let found = expanded.err().map(|error| error.problem);
+        assert_eq!(found, is_long.then_some(Problem::TooLong), "{text}");
+    }
+}
+
+#[test]
 fn endless_nesting_is_refused() {
     assert_eq!(word(&"${a:-".repeat(10_000)), Err(Problem::TooDeep));
     assert_eq!(word(&format!("{}x{}", "${a:-".repeat(60), "}".repeat(60))), Ok("x".to_owned()));

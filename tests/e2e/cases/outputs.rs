@@ -137,6 +137,14 @@ fn saved_and_loaded(world: &World) {
     world.rbuild(&["rmi", "app:1"]).ok();
     world.rbuild(&["load", "-i", file.to_str().unwrap()]).ok();
     checked(world, &Layout::of_store(world, "app:1"));
+
+    // An id is no name, though it could be one.
+    let id = world.rbuild(&["images", "-q"]).ok().stdout.trim().to_owned();
+    world.rbuild(&["save", "-o", file.to_str().unwrap(), &id]).ok();
+    let list = tool(Command::new("tar").arg("-xOf").arg(&file).arg("manifest.json")).ok().stdout;
+    assert!(list.contains(r#""RepoTags":[]"#), "{list}");
+    let loaded = world.rbuild(&["load", "-i", file.to_str().unwrap()]).ok().stdout;
+    assert!(loaded.contains("sha256:"), "{loaded}");
 }
 
 /// `docker save` writes `null` for no layers.

@@ -29,40 +29,97 @@ impl Tree {
     }
 }
 
+/// Makes a group with both limits in a tree where this process is in `own`.
+fn make(tree: &Tree, own: &str) -> (Group, Vec<String>) {
+    let limits = Limits { memory: Some(4096), cpus: Some(500) };
+    let (group, unkept) = Group::beside(&limits, &|_| Some(tree.own(own)));
+    let shown = unkept.iter().map(|it| format!("{}: {}", it.flags(), it.why));
+    (group, shown.collect())
+}
+
+/// What a folder of the test cannot have: the files which the kernel puts into a new group.
+const NO_FILES: &str = "cgroup.procs`: No such file or directory (os error 2)";
+
 #[test]
 fn a_group_of_version_two_goes_beside_the_own_one() {
     let tree = Tree::new(
         Version::Two,
-        &[("slice/own/cgroup.procs", ""), ("slice/cgroup.subtree_control", "cpu")],
+        &[
+            ("slice/own/cgroup.procs", ""),
+            ("slice/cgroup.subtree_control", "cpu"),
+            ("cgroup.subtree_control", "cpu memory pids"),
+        ],
     );
-    let found = parent(&tree.own("slice/own"), Controller::Memory).unwrap();
-    assert_eq!(found, tree.folder.path().join("slice"));
+    let made = make_near(&tree.own("slice/own"), Controller::Memory).unwrap();
+    assert_eq!(made.parent().unwrap(), tree.folder.path().join("slice"));
     assert_eq!(tree.read("slice/cgroup.subtree_control"), "+memory");
+    assert_eq!(tree.read("cgroup.subtree_control"), "cpu memory pids", "it was enabled");
+}
+
+/// As on a machine where systemd hands on to its slices what its units ask for.
+#[test]
+fn a_controller_is_handed_on_from_the_top() {
+    let tree = Tree::new(
+        Version::Two,
+        &[
+            ("slice/own/cgroup.procs", ""),
+            ("slice/cgroup.subtree_control", "pids"),
+            ("cgroup.subtree_control", "pids"),
+        ],
+    );
+    make_near(&tree.own("slice/own"), Controller::Cpu).unwrap();
+    let files = ["cgroup.subtree_control", "slice/cgroup.subtree_control"];
+    assert_eq!(files.map(|name| tree.read(name)), ["+cpu", "+cpu"]);
 }
 
 #[test]
-fn what_is_enabled_is_not_written_again() {
-    let tree = Tree::new(Version::Two, &[("cgroup.subtree_control", "cpu memory pids")]);
-    assert_eq!(parent(&tree.own(""), Controller::Memory).unwrap(), tree.folder.path());
-    assert_eq!(tree.read("cgroup.subtree_control"), "cpu memory pids");
+fn where_nothing_may_be_enabled_a_group_above_serves() {
+    let tree = Tree::new(Version::Two, &[("cgroup.subtree_control", "memory")]);
+    let made = make_near(&tree.own("slice/own"), Controller::Memory).unwrap();
+    assert_eq!(made.parent().unwrap(), tree.folder.path());
 }
 
 #[test]
-fn without_a_tree_the_error_names_the_controller() {
-    let limits = Limits { memory: Some(1), cpus: None };
-    let error = Group::beside(&limits, &|_| None).unwrap_err();
-    assert_eq!(error.to_string(), "the kernel offers no control groups for `memory` here");
+fn in_a_group_with_processes_nothing_is_enabled() {
+    let kept = ("cgroup.subtree_control", "");
+    let tree =
+        Tree::new(Version::Two, &[kept, ("cgroup.type", "domain\n"), ("cgroup.procs", "1\n17\n")]);
+    let (_, unkept) = make(&tree, "");
+    let top = tree.folder.path().display();
+    let reason = format!("`{top}` has processes in it, so groups below it cannot have limits");
+    assert_eq!(unkept, [format!("`--memory` and `--cpus`: {reason}")]);
+    assert_eq!(tree.read(kept.0), kept.1);
 }
 
 #[test]
-fn a_tree_that_may_not_be_changed_is_named() {
+fn at_the_top_the_group_goes_below() {
+    let files = [("cgroup.subtree_control", "cpu memory pids"), ("cgroup.procs", "1")];
+    let tree = Tree::new(Version::Two, &files);
+    let made = make_near(&tree.own(""), Controller::Memory).unwrap();
+    assert_eq!(made.parent().unwrap(), tree.folder.path());
+}
+
+#[test]
+fn the_refusal_nearest_to_the_process_is_told_once() {
     let tree = Tree::new(Version::Two, &[]);
-    let limits = Limits { memory: Some(1), cpus: None };
-    let error = Group::beside(&limits, &|_| Some(tree.own("own"))).unwrap_err();
+    let (_, unkept) = make(&tree, "slice/own");
     let path = tree.folder.path().join("cgroup.subtree_control");
-    let expected =
+    let error =
         format!("cannot write `{}`: No such file or directory (os error 2)", path.display());
-    assert_eq!(error.to_string(), expected);
+    assert_eq!(unkept, [format!("`--memory` and `--cpus`: {error}")]);
+}
+
+#[test]
+fn what_can_be_limited_is() {
+    let tree = Tree::new(Version::One, &[]);
+    let limits = Limits { memory: Some(1), cpus: Some(1) };
+    let own = |one| (one == Controller::Memory).then(|| tree.own(""));
+    let (group, unkept) = Group::beside(&limits, &own);
+    let shown: Vec<_> = unkept.iter().map(|it| (it.flags(), it.why.to_string())).collect();
+    assert_eq!(group.dirs.len(), 1);
+    assert!(shown[0].0 == "`--memory`" && shown[0].1.ends_with(NO_FILES), "{shown:?}");
+    let lacking = "no control groups for `cpu` are to be had here";
+    assert_eq!(shown[1], ("`--cpus`".to_owned(), lacking.to_owned()));
 }
 
 #[test]
@@ -99,7 +156,7 @@ fn what_was_used_is_read_from_each_version() {
     );
     let use_of = |version, name: &str| {
         let memory = Some((version, tree.folder.path().join(name)));
-        Group { memory, dirs: Vec::new(), limit: Some(4) }.memory_use().unwrap()
+        Group { memory, dirs: Vec::new(), doors: Vec::new(), limit: Some(4) }.memory_use().unwrap()
     };
     let expected = MemoryUse { peak: Some(5000), limit: Some(4), ran_out: true };
     assert_eq!(use_of(Version::Two, "two"), expected);
