@@ -56,7 +56,8 @@ pub fn build(
     let remotes = Remotes::new(session, &options.given, now(options))?;
     let context = open_context(options, session, &remotes, progress)?;
     let source = Source::new(&context.dockerfile.name, context.dockerfile.text.clone());
-    let ast = read(&source, options, progress)?;
+    let ast = read(&source, options, progress)
+        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let variants = variants(&ast, &source, options)
         .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
     let images = Images::open(session, progress)?;
@@ -95,7 +96,11 @@ fn open_context(
 }
 
 /// Reads the Dockerfile; shows its warnings, fails on its errors: all of them that can be told.
-fn read(source: &Source, options: &BuildOptions, progress: &Progress) -> Result<Ast, BuildError> {
+fn read(
+    source: &Source,
+    options: &BuildOptions,
+    progress: &Progress,
+) -> Result<Ast, Vec<Diagnostic>> {
     let parsed = parse(source);
     if !parsed.has_errors() {
         warn(&parsed.diagnostics, source, progress);
@@ -105,7 +110,7 @@ fn read(source: &Source, options: &BuildOptions, progress: &Progress) -> Result<
     let mut diagnostics = parsed.diagnostics;
     diagnostics.extend(stages);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-    Err(BuildError::dockerfile(&diagnostics, source))
+    Err(diagnostics)
 }
 
 /// Finds the digests and configs of all images that the target needs, for every platform. A base can

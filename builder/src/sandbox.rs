@@ -80,7 +80,8 @@ pub use enter::{EnterError, Isolation, enter};
 pub use error::{Part, SandboxError};
 pub use limits::names as limit_names;
 pub use spec::{
-    Access, End, Entitlement, Exit, Limits, MemoryUse, Mount, MountKind, Root, Source, Spec, Stdio,
+    Access, DeviceLook, End, Entitlement, Exit, Limits, MemoryUse, Mount, MountKind, Root, Source,
+    Spec, Stdio,
 };
 pub use start::{Sandbox, init_hook};
 

@@ -16,7 +16,7 @@ pub use compression::{Compression, fill, is_archive};
 pub use member::BadMember;
 pub(crate) use member::entry;
 pub(crate) use reader::{BLOCK, Found, Input, Stream, TarReader};
-pub use unpack::{ArchiveError, Limits, unpack};
+pub use unpack::{ArchiveError, Count, Limits, unpack};
 
 use crate::layer::Entry;
 

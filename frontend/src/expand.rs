@@ -108,6 +108,9 @@ pub enum Problem {
     /// More `${a:-${a:-..` than anyone means.
     #[error("substitutions are nested too deeply")]
     TooDeep,
+    /// `$a$a` of `$a$a` of ..
+    #[error("with its variables this becomes longer than anything that a program takes")]
+    TooLong,
 }
 
 impl Style {

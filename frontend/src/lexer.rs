@@ -15,6 +15,8 @@ use crate::source::{Source, Span};
 pub(crate) struct Line {
     /// The joined text without blanks at both ends; never empty.
     pub text: Text,
+    /// The blanks behind it, which a trigger keeps.
+    pub blanks: String,
     /// The comment lines directly above.
     pub comments: Vec<Text>,
     /// Blank lines that stood between the parts.
@@ -51,9 +53,11 @@ impl<'a> Lexer<'a> {
             } else if is_blank(line.as_str()) {
                 comments.clear();
             } else {
-                let (text, blank_lines) = self.join(&line);
+                let (joined, blank_lines) = self.join(&line);
+                let text = joined.trimmed();
                 if !text.is_empty() {
-                    return Some(Line { text, comments, blank_lines });
+                    let blanks = joined.as_str()[joined.as_str().trim_end().len()..].to_owned();
+                    return Some(Line { text, blanks, comments, blank_lines });
                 }
             }
         }
@@ -99,11 +103,11 @@ impl<'a> Lexer<'a> {
             joined.push_text(&kept);
             match self.next_part(&mut blank_lines) {
                 Some(next) => part = next,
-                None => return (joined.finish().trimmed(), blank_lines),
+                None => return (joined.finish(), blank_lines),
             }
         }
         joined.push_text(&part);
-        (joined.finish().trimmed(), blank_lines)
+        (joined.finish(), blank_lines)
     }
 
     /// The next line of a continuation: comments and blank lines are passed over.

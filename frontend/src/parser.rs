@@ -110,6 +110,7 @@ impl<'a> Parser<'a> {
         self.end_of_unknown();
         self.seen.push(order::Seen::new(keyword, statement.word.span()));
         statement.heredocs = self.heredocs(&line, &statement);
+        statement.blanks.clone_from(&line.blanks);
         let end = match statement.heredocs.is_empty() {
             true => line.text.span().end,
             false => self.lexer.consumed_to(),
@@ -128,7 +129,7 @@ impl<'a> Parser<'a> {
         if let Kind::Onbuild(Onbuild { trigger: Some(trigger), .. }) = &mut kind {
             trigger.span.end = span.end;
         }
-        let Line { text, comments, blank_lines } = line;
+        let Line { text, comments, blank_lines, .. } = line;
         let instruction = Instruction { span, keyword: word, text, comments, blank_lines, kind };
         self.parsed.ast.instructions.push(instruction);
     }

@@ -62,7 +62,9 @@ fn help(problem: &Problem) -> Option<String> {
         Problem::Required { name, .. } => {
             return Some(format!("set it with `--build-arg {name}=VALUE`, `ARG` or `ENV`"));
         }
-        Problem::MissingSlash | Problem::BadPattern(_) | Problem::TooDeep => return None,
+        Problem::MissingSlash | Problem::BadPattern(_) | Problem::TooDeep | Problem::TooLong => {
+            return None;
+        }
     };
     Some(help.to_owned())
 }

@@ -41,7 +41,7 @@ pub enum Op {
     /// Make a directory where there is none: `WORKDIR`.
     MakeDir(MakeDirOp),
     /// The inputs laid over each other, the first one at the bottom: a tree and what was made apart
-    /// from it, `COPY --link`. Needs the bytes of neither.
+    /// from it, `COPY --link`. Needs the bytes of neither. Without inputs it is the empty tree.
     Stack,
 }
 
@@ -69,8 +69,13 @@ pub struct ImageOp {
 /// A tree that the user gives, by the name it has in this build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ContextOp {
-    /// `context` for the main one, else the name of `--build-context`.
+    /// [`ContextOp::MAIN`], or the name of `--build-context`.
     pub name: String,
+}
+
+impl ContextOp {
+    /// The build context itself. No name that a user can give, for they may give `context`.
+    pub const MAIN: &str = "";
 }
 
 /// A file behind an address: a tree with nothing but this file, root's and with mode 0600.

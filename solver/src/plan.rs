@@ -55,6 +55,9 @@ pub enum Decision<O> {
 pub enum MissReason {
     /// The user asked for it: `--no-cache`.
     Asked,
+    /// What it stands on runs because the user asked for it, so the key does not say what comes of
+    /// that. An earlier result is taken only for inputs of the same content.
+    Renewed,
     /// This step of this file was never built in this store.
     New,
     /// What differs from the last time: `command changed`.
@@ -132,12 +135,13 @@ fn decide<W: Worker>(
     steps: &mut [Step<W::Output>],
 ) -> Result<(), (VertexId, W::Error)> {
     let mut asked: HashSet<VertexId> = targets.iter().copied().collect();
+    let renewed = renewed(graph, steps);
     for step in steps.iter_mut().rev() {
         let vertex = graph.vertex(step.id);
         if !asked.contains(&step.id) || matches!(vertex.op, Op::Context(_)) {
             continue;
         }
-        decide_step(vertex, step, worker);
+        decide_step(vertex, step, worker, renewed.contains(&step.id));
         if let Decision::Run(_) | Decision::Stack = step.decision {
             asked.extend(vertex.inputs.iter().map(|edge| edge.from));
         }
@@ -145,23 +149,45 @@ fn decide<W: Worker>(
     give_contexts(graph, &asked, worker, steps)
 }
 
-fn decide_step<W: Worker>(vertex: &Vertex, step: &mut Step<W::Output>, worker: &W) {
+/// What stands on a vertex that runs whatever is cached.
+fn renewed<O>(graph: &Graph, steps: &[Step<O>]) -> HashSet<VertexId> {
+    let mut renewed = HashSet::new();
+    for step in steps {
+        let runs = |id| graph.vertex(id).origin.always_run || renewed.contains(&id);
+        if graph.vertex(step.id).inputs.iter().any(|edge| runs(edge.from)) {
+            renewed.insert(step.id);
+        }
+    }
+    renewed
+}
+
+fn decide_step<W: Worker>(
+    vertex: &Vertex,
+    step: &mut Step<W::Output>,
+    worker: &W,
+    is_renewed: bool,
+) {
     if vertex.op == Op::Stack {
         step.decision = Decision::Stack;
         return;
     }
     let asked = vertex.origin.always_run;
-    if !asked && let Some(output) = worker.look_up(step.id, vertex, &step.key) {
+    if !asked
+        && !is_renewed
+        && let Some(output) = worker.look_up(step.id, vertex, &step.key)
+    {
         step.decision = Decision::Hit(output);
         return;
     }
     let last = worker.last_run(&vertex.origin.slot);
     step.expected = last.as_ref().map(|last| last.cost);
-    step.decision = Decision::Run(if asked {
-        MissReason::Asked
-    } else {
-        let parts = last.as_ref().map(|last| &last.parts[..]);
-        MissReason::between(parts, &step.parts).with_files(vertex, &step.parts, worker)
+    step.decision = Decision::Run(match (asked, is_renewed) {
+        (true, _) => MissReason::Asked,
+        (false, true) => MissReason::Renewed,
+        (false, false) => {
+            let parts = last.as_ref().map(|last| &last.parts[..]);
+            MissReason::between(parts, &step.parts).with_files(vertex, &step.parts, worker)
+        }
     });
 }
 
@@ -217,6 +243,7 @@ impl fmt::Display for MissReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MissReason::Asked => f.write_str("cache not used, as asked"),
+            MissReason::Renewed => f.write_str("what it stands on was made again, as asked"),
             MissReason::New => f.write_str("not built before"),
             MissReason::Gone => f.write_str("its cached result is no longer in the store"),
             MissReason::Changed(parts) => f.write_str(&parts.join(", ")),

@@ -102,7 +102,9 @@ impl<W: Worker> Scope<'_, W> {
             return Ok(output);
         }
         let _claim = self.worker.claim(&step.key, self.cancel)?;
-        if let Some(output) = self.worker.look_up(step.id, vertex, &step.key) {
+        if *reason != MissReason::Renewed
+            && let Some(output) = self.worker.look_up(step.id, vertex, &step.key)
+        {
             hit(step.id, self.worker.warnings(&step.key), self.events);
             return Ok(output);
         }

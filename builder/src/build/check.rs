@@ -142,26 +142,25 @@ fn add_new(findings: &mut Vec<Finding>, found: Vec<Finding>) {
 
 /// What a file offers.
 pub struct Offered {
-    /// The file.
-    pub source: Source,
     /// Its stages.
     pub targets: Vec<Target>,
     /// What the target takes.
     pub outline: Outline,
 }
 
-/// Finds what a file offers, for the first platform. No image is looked up.
+/// Finds what a file offers, for the first platform, or all that is wrong with it; and the file.
+/// No image is looked up.
 pub fn offered(
     options: &BuildOptions,
     session: &Session,
     progress: &Progress,
-) -> Result<Offered, BuildError> {
+) -> Result<(Source, Result<Offered, Vec<Diagnostic>>), BuildError> {
     let (_, source) = open(options, session, progress)?;
-    let ast = super::read(&source, options, progress)?;
-    let graph = stages(&ast, &source, &options.frontend)
-        .map_err(|diagnostics| BuildError::dockerfile(&diagnostics, &source))?;
-    let outline = outline(&ast, &graph, &options.frontend);
-    Ok(Offered { targets: targets(&ast), outline, source })
+    let offered = super::read(&source, options, progress).and_then(|ast| {
+        let graph = stages(&ast, &source, &options.frontend)?;
+        Ok(Offered { targets: targets(&ast), outline: outline(&ast, &graph, &options.frontend) })
+    });
+    Ok((source, offered))
 }
 
 /// Bases, as far as they can be had.

@@ -6,6 +6,7 @@ mod text;
 
 use std::io::Write;
 
+use crate::build::BuildError;
 use crate::build::check::{check, offered};
 use crate::cli::session::{Ending, Failure, Session};
 use crate::exit::Exit;
@@ -96,7 +97,7 @@ fn main_check(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
     session.notices().for_each(|notice| progress.notice(&notice));
     let checked = check(options, &session, &progress);
     progress.finish();
-    let checked = checked.map_err(|error| error.into_failure())?;
+    let checked = checked.map_err(|error| failed(call, error))?;
     print(match call.format {
         Format::Text => text::checked(&checked),
         Format::Json => json::checked(&checked),
@@ -113,14 +114,28 @@ fn main_offered(call: &Call, options: &BuildOptions) -> Result<Exit, Failure> {
     let progress = Progress::new(options.progress);
     let offered = offered(options, &session, &progress);
     progress.finish();
-    let offered = offered.map_err(|error| error.into_failure())?;
+    let (source, offered) = offered.map_err(|error| failed(call, error))?;
+    let offered = offered.map_err(|errors| {
+        if call.format == Format::Json {
+            print(json::wrong(&errors, &source));
+        }
+        BuildError::dockerfile(&errors, &source).into_failure()
+    })?;
     print(match (call.method, call.format) {
         (Method::Outline, Format::Text) => text::outline(&offered.outline),
-        (Method::Outline, Format::Json) => json::outline(&offered),
+        (Method::Outline, Format::Json) => json::outline(&offered.outline, &source),
         (_, Format::Text) => text::targets(&offered.targets),
-        (_, Format::Json) => json::targets(&offered),
+        (_, Format::Json) => json::targets(&offered.targets, &source),
     });
     Ok(Exit::Success)
+}
+
+/// Whoever asked for JSON gets some, also where there is no file to look at.
+fn failed(call: &Call, error: BuildError) -> Failure {
+    if call.format == Format::Json {
+        print(json::failed(&error));
+    }
+    error.into_failure()
 }
 
 /// A reader that has seen enough is no reason to fail.

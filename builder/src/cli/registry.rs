@@ -1,11 +1,12 @@
 //! `rbuild login` and `rbuild logout`.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::help::print;
-use super::session::{Failure, runtime};
+use super::session::{Failure, end_at_once, runtime};
 use crate::exit::Exit;
 use crate::registry::config::Registries;
 use crate::registry::login::{self, Kept, LoggedOut};
@@ -37,16 +38,24 @@ pub struct LogoutArgs {
 
 /// `rbuild login`
 pub fn login(args: &LoginArgs) -> Result<Exit, Failure> {
+    let runtime = runtime()?;
+    let hidden = Hidden::default();
+    let shown = hidden.clone();
+    end_at_once(&runtime, move || shown.end());
     let user = match &args.username {
         Some(user) => user.clone(),
-        None => asked("Username: ", Echo::On)?,
+        None => asked("Username: ")?,
     };
     let password = match (&args.password, args.password_stdin) {
         (Some(password), _) => password.clone(),
         (None, true) => piped()?,
-        (None, false) => asked("Password: ", Echo::Off)?,
+        (None, false) => {
+            hidden.begin();
+            let password = asked("Password: ");
+            hidden.end();
+            password?
+        }
     };
-    let runtime = runtime()?;
     let registries = Registries::load().map_err(|error| Failure::new(Exit::Usage, &error, None))?;
     let kept = runtime
         .block_on(login::login(registries, &args.registry, &user, &password))
@@ -70,14 +79,34 @@ pub fn logout(args: &LogoutArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Whether what is typed can be seen.
-#[derive(PartialEq, Eq)]
-enum Echo {
-    On,
-    Off,
+/// What the terminal was like before it stopped to show what is typed.
+#[derive(Clone, Default)]
+struct Hidden(Arc<Mutex<Option<Termios>>>);
+
+impl Hidden {
+    fn begin(&self) {
+        let stdin = std::io::stdin();
+        let Ok(before) = tcgetattr(&stdin) else { return };
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        *self.before() = Some(before);
+        let _ = tcsetattr(&stdin, OptionalActions::Flush, &silent);
+    }
+
+    /// To be called by whoever ends the process, too: the terminal outlives it.
+    fn end(&self) {
+        if let Some(before) = self.before().take() {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Termios>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn asked(question: &str, echo: Echo) -> Result<String, Failure> {
+fn asked(question: &str) -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(Failure::usage_text(
@@ -86,17 +115,8 @@ fn asked(question: &str, echo: Echo) -> Result<String, Failure> {
         ));
     }
     let _ = write!(std::io::stderr(), "{question}");
-    let before = tcgetattr(&stdin).ok();
-    if let (Echo::Off, Some(mut silent)) = (&echo, before.clone()) {
-        silent.local_modes.remove(LocalModes::ECHO);
-        let _ = tcsetattr(&stdin, OptionalActions::Flush, &silent);
-    }
     let mut line = String::new();
     let read = stdin.lock().read_line(&mut line);
-    if let (Echo::Off, Some(before)) = (echo, before) {
-        let _ = tcsetattr(&stdin, OptionalActions::Flush, &before);
-        let _ = writeln!(std::io::stderr());
-    }
     read.map_err(|error| Failure::new(Exit::Machine, &error, None))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -112,6 +112,17 @@ impl Drop for Session {
     }
 }
 
+/// Ends the process at the first signal, when `last` was done.
+pub fn end_at_once(runtime: &Runtime, last: impl FnOnce() + Send + 'static) {
+    let mut signals = listen(runtime);
+    runtime.spawn(async move {
+        if signals.any().await.is_some() {
+            last();
+            std::process::exit(130);
+        }
+    });
+}
+
 /// The signals that end a call.
 struct Signals([Option<Signal>; 3]);
 
@@ -124,19 +135,23 @@ fn listen(runtime: &Runtime) -> Signals {
 
 impl Signals {
     /// The first one ends the call in order, if it takes care of that; the second one in any case.
-    async fn watch(self, cancel: Cancel, ending: Ending) {
-        let Signals([mut interrupt, mut terminate, mut hangup]) = self;
-        loop {
-            tokio::select! {
-                Some(()) = async { interrupt.as_mut()?.recv().await } => {}
-                Some(()) = async { terminate.as_mut()?.recv().await } => {}
-                Some(()) = async { hangup.as_mut()?.recv().await } => {}
-                else => return,
-            }
+    async fn watch(mut self, cancel: Cancel, ending: Ending) {
+        while self.any().await.is_some() {
             if ending == Ending::AtOnce || cancel.is_cancelled() {
                 std::process::exit(130);
             }
             cancel.cancel();
+        }
+    }
+
+    /// The next one; none if they cannot be caught.
+    async fn any(&mut self) -> Option<()> {
+        let Signals([interrupt, terminate, hangup]) = self;
+        tokio::select! {
+            Some(()) = async { interrupt.as_mut()?.recv().await } => Some(()),
+            Some(()) = async { terminate.as_mut()?.recv().await } => Some(()),
+            Some(()) = async { hangup.as_mut()?.recv().await } => Some(()),
+            else => None,
         }
     }
 }

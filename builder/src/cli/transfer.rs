@@ -10,7 +10,7 @@ use super::help::print;
 use super::images::failure;
 use super::session::{Ending, Failure, Session};
 use crate::exit::Exit;
-use crate::export::{Flavor, Form, Image, ImageSet, Named, layout};
+use crate::export::{Flavor, Form, ImageSet, Named, layout};
 use crate::options::{Dest, Shape};
 use crate::progress::{Mode, Progress};
 use crate::source::images::{Images, ImagesError};
@@ -45,7 +45,7 @@ pub struct SaveArgs {
     /// The archive [default: standard output]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Which images of several, `os/arch[/variant]` [default: this machine's]
+    /// Only the images for this platform, `os/arch[/variant]` [default: those for all]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
     /// The images, by name or id
@@ -125,13 +125,15 @@ pub fn save(args: &SaveArgs) -> Result<Exit, Failure> {
     let images = Images::open(&session, &Progress::new(Mode::Quiet))?;
     let mut found = Vec::new();
     for text in &args.images {
-        let image = stored::find(&session.store, text)
-            .and_then(|stored| stored.choose(platform.as_ref(), text))
+        let stored = stored::find(&session.store, text)
+            .and_then(|stored| stored.restrict(platform.as_ref(), text))
             .map_err(failure)?;
-        images.stored_layers(&image, text, &session.cancel).map_err(transfer_failure)?;
-        let names = text.parse::<Reference>().into_iter();
-        let set = ImageSet::of(image.platform.clone(), Image::stored(&image));
-        found.push((set, names.collect::<Vec<_>>()));
+        for image in &stored.images {
+            images.stored_layers(image, text, &session.cancel).map_err(transfer_failure)?;
+        }
+        let named = stored::named(&session.store, text).map_err(failure)?;
+        let names: Vec<Reference> = named.map(|(name, _)| name).into_iter().collect();
+        found.push((ImageSet::stored(&stored), names));
     }
     let named: Vec<Named<'_>> = found.iter().map(|(set, names)| Named { set, names }).collect();
     layout::write(&session.store, &named, Flavor::Docker, &dest, Shape::Archive)

@@ -37,6 +37,14 @@ pub enum FilesError {
         /// Why.
         source: io::Error,
     },
+    /// A file of the image could not be read.
+    #[error("cannot read `{}`", path.display())]
+    ReadFile {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Writes the files as one archive.
@@ -108,7 +116,7 @@ struct Copy {
 
 impl Copy {
     fn folder(&mut self, from: &Path, to: &Path) -> Result<(), FilesError> {
-        for name in names(from).map_err(|source| failed(from, source))? {
+        for name in names(from).map_err(|source| unread(from, source))? {
             let (from, to) = (from.join(&name), to.join(&name));
             self.entry(&from, &to)?;
         }
@@ -116,15 +124,15 @@ impl Copy {
     }
 
     fn entry(&mut self, from: &Path, to: &Path) -> Result<(), FilesError> {
-        let found = from.symlink_metadata().map_err(|source| failed(from, source))?;
+        let found = from.symlink_metadata().map_err(|source| unread(from, source))?;
         make_way(to, &found).map_err(|source| failed(to, source))?;
         if found.is_dir() {
             self.folder(from, to)?;
         } else if found.is_symlink() {
-            let target = fs::read_link(from).map_err(|source| failed(from, source))?;
+            let target = fs::read_link(from).map_err(|source| unread(from, source))?;
             symlink(target, to).map_err(|source| failed(to, source))?;
         } else if found.is_file() {
-            self.file(from, to, &found).map_err(|source| failed(to, source))?;
+            self.file(from, to, &found)?;
         } else {
             // Devices, pipes and sockets mean nothing outside of a container.
             return Ok(());
@@ -132,14 +140,16 @@ impl Copy {
         self.attributes(to, &found).map_err(|source| failed(to, source))
     }
 
-    fn file(&mut self, from: &Path, to: &Path, found: &fs::Metadata) -> io::Result<()> {
+    fn file(&mut self, from: &Path, to: &Path, found: &fs::Metadata) -> Result<(), FilesError> {
+        let failed = |source| failed(to, source);
         if found.nlink() > 1 {
             let first = self.links.entry((found.dev(), found.ino())).or_insert_with(|| to.into());
             if first != to {
-                return fs::hard_link(&*first, to);
+                return fs::hard_link(&*first, to).map_err(failed);
             }
         }
-        io::copy(&mut File::open(from)?, &mut File::create(to)?).map(drop)
+        let mut from = File::open(from).map_err(|source| unread(from, source))?;
+        io::copy(&mut from, &mut File::create(to).map_err(failed)?).map(drop).map_err(failed)
     }
 
     fn attributes(&self, to: &Path, found: &fs::Metadata) -> io::Result<()> {
@@ -182,4 +192,8 @@ fn names(folder: &Path) -> io::Result<Vec<OsString>> {
 
 fn failed(path: &Path, source: io::Error) -> FilesError {
     FilesError::Write { path: path.to_owned(), source }
+}
+
+fn unread(path: &Path, source: io::Error) -> FilesError {
+    FilesError::ReadFile { path: path.to_owned(), source }
 }

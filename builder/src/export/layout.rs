@@ -14,6 +14,7 @@ use serde_json::json;
 use super::image::{AssembleError, Documents, Form, descriptor, media_type};
 use super::set::ImageSet;
 use super::sink::{Sink, SinkError};
+use crate::cli::host_platform;
 use crate::options::{Dest, Shape};
 
 /// The images of one name, or of several, ready to be written.
@@ -29,8 +30,8 @@ pub struct Named<'a> {
 pub enum Flavor {
     /// A plain OCI layout.
     Oci,
-    /// With `manifest.json` for `docker load`, which has no word for platforms: every set has one
-    /// image.
+    /// With `manifest.json` for `docker load`. It has no word for platforms: of several images of
+    /// one name it has the one for this machine, if there is one.
     Docker,
 }
 
@@ -93,8 +94,10 @@ fn members(
             let parts = [&image.manifest, &image.config];
             let all = parts.into_iter().chain(&image.layers);
             blobs.extend(all.map(|blob| (blob.digest, blob.size)));
-            docker.push(docker_entry(image, named.names));
         }
+        let here = named.set.position_for(&host_platform());
+        let here = here.and_then(|position| documents.images.get(position));
+        docker.extend(here.map(|image| docker_entry(image, named.names)));
         index.extend(entries(&documents.top, named.names));
     }
     let mut members = vec![(

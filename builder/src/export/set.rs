@@ -1,6 +1,7 @@
 //! The images that one name stands for: one, or one for each platform beneath an index.
 
 use rbuild_cache::{Descriptor, Digest, Store};
+use rbuild_frontend::platform;
 use rbuild_solver::op::Platform;
 use serde::Serialize;
 use serde_json::json;
@@ -36,17 +37,24 @@ struct Index<'a> {
 }
 
 impl ImageSet {
-    /// One image by itself.
-    pub fn of(platform: Platform, image: Image) -> ImageSet {
-        ImageSet { images: vec![(platform, image)], original: None }
-    }
-
     /// What a name of the store stands for.
     pub fn stored(stored: &Stored) -> ImageSet {
         let of = |image: &StoredImage| (image.platform.clone(), Image::stored(image));
         let images: Vec<(Platform, Image)> = stored.images.iter().map(of).collect();
         let whole = stored.skipped == 0;
         ImageSet { images, original: whole.then(|| stored.descriptor.clone()) }
+    }
+
+    /// Which image suits a machine best: the only one, or the one for its platform.
+    pub fn position_for(&self, machine: &Platform) -> Option<usize> {
+        let rank = |(platform, _): &(Platform, Image)| platform::rank(machine, platform);
+        match self.images.as_slice() {
+            [_] => Some(0),
+            images => {
+                let fit = images.iter().enumerate().filter_map(|(at, it)| Some((rank(it)?, at)));
+                fit.min().map(|(_, at)| at)
+            }
+        }
     }
 
     /// All images with their layers in this form. An index that needs no change is kept.

@@ -35,9 +35,9 @@ pub enum BadContext {
     /// The name of an image would not do either.
     #[error("`{0}` cannot name a build context: it is not the name of an image")]
     Name(String),
-    /// It always means something else.
-    #[error("`{0}` cannot name a build context: it has a meaning of its own")]
-    Reserved(String),
+    /// It would be ignored.
+    #[error("`scratch` cannot name a build context: it always is the empty image")]
+    Scratch,
     /// A value of the API or of bake files.
     #[error("`{0}` can only be used in a bake file, which this rbuild does not read")]
     Bake(String),
@@ -97,8 +97,8 @@ impl NamedContexts {
 /// A name as stages and images have it.
 fn name(text: &str) -> Result<String, BadContext> {
     let name = familiar(text);
-    if ["context", "scratch"].contains(&name.as_str()) {
-        return Err(BadContext::Reserved(name));
+    if name == "scratch" {
+        return Err(BadContext::Scratch);
     }
     match text.parse::<Reference>() {
         Ok(_) => Ok(name),
@@ -123,6 +123,7 @@ mod tests {
             ("docker.io/library/a:latest=docker-image://b", "a", image("b")),
             ("a=oci-layout:///x:t", "a", image("oci-layout:///x:t")),
             ("a=dir", "a", Some(NamedContext::Files)),
+            ("context=dir", "context", Some(NamedContext::Files)),
             ("reg:5000/a:1=./dir=x", "reg:5000/a:1", Some(NamedContext::Files)),
             ("a=https://h/x.tar", "a", Some(NamedContext::Files)),
         ];
@@ -142,8 +143,7 @@ mod tests {
             ("a", "`a` is not `NAME=VALUE`"),
             ("=x", "`=x` is not `NAME=VALUE`"),
             ("Foo/B=x", "cannot name a build context"),
-            ("context=x", "it has a meaning of its own"),
-            ("scratch=docker-image://a", "it has a meaning of its own"),
+            ("scratch=docker-image://a", "it always is the empty image"),
             ("a=target:b", "can only be used in a bake file"),
             ("a=input:b", "can only be used in a bake file"),
             ("a=docker-image://A B", "names no image"),

@@ -157,13 +157,12 @@ fn run_helper(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(io_failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).map_err(io_failed)?;
-    }
+    let written = child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(io_failed)?;
     if output.status.success() {
-        return Ok(());
+        return written.map_err(io_failed);
     }
+    // What it says is why it did not read either.
     let said = [output.stderr, output.stdout].concat();
     Err(failed(String::from_utf8_lossy(&said).trim().to_owned()))
 }

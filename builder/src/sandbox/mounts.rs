@@ -8,7 +8,7 @@ mod system;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -16,6 +16,7 @@ use rustix::mount::{
 };
 
 use super::error::{Doing, Failure};
+use super::spec::DeviceLook;
 use super::step::fd_at;
 use super::sys::{self, Depth};
 use super::target::{self, Kind};
@@ -39,6 +40,10 @@ const DEVICES: [(&str, u32, u32); 6] = [
 const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// Nothing on it is obeyed but device files.
+const DEVICE: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// The file system in memory that mounts are made from. Gone, except for what was mounted out of
 /// it, when the host's root goes.
@@ -106,15 +111,35 @@ impl Stage {
         clone_mount(self.fd(), name, attributes)
     }
 
+    /// A device file like the host's that looks otherwise; none where the host's will do.
+    fn device_like(
+        &self,
+        host: BorrowedFd<'_>,
+        look: DeviceLook,
+        name: &str,
+    ) -> Result<Option<OwnedFd>, Errno> {
+        let stat = rustix::fs::fstat(host)?;
+        let (uid, gid) = (look.uid.unwrap_or(stat.st_uid), look.gid.unwrap_or(stat.st_gid));
+        let mode = look.mode.unwrap_or(stat.st_mode) & 0o777;
+        if (mode, uid, gid) == (stat.st_mode & 0o777, stat.st_uid, stat.st_gid) {
+            return Ok(None);
+        }
+        let (kind, bits) = (FileType::from_raw_mode(stat.st_mode), Mode::from_raw_mode(mode));
+        rustix::fs::mknodat(self.fd(), name, kind, bits, stat.st_rdev)?;
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(self.fd(), name, owner.0, owner.1, AtFlags::empty())?;
+        rustix::fs::chmodat(self.fd(), name, bits, AtFlags::empty())?;
+        self.detach(name, DEVICE | MountAttrFlags::MOUNT_ATTR_RDONLY).map(Some)
+    }
+
     /// A mount of a device file.
     fn device(&self, name: &str) -> Result<OwnedFd, Errno> {
-        let inert = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         match self.devices {
-            Devices::Made => self.detach(name, inert),
+            Devices::Made => self.detach(name, DEVICE),
             // Writing to a device does not write to its file system, but changing the mode of
             // the host's file would.
             Devices::Host => {
-                let read_only = inert | MountAttrFlags::MOUNT_ATTR_RDONLY;
+                let read_only = DEVICE | MountAttrFlags::MOUNT_ATTR_RDONLY;
                 clone_mount(CWD, &format!("/dev/{name}"), read_only)
             }
         }
@@ -156,6 +181,12 @@ fn mount_one(
     let doing = || format!("prepare the mount at `{target}`");
     match &mount.kind {
         MountKind::Detached { fd, .. } => place.put(fd_at(fds, *fd)?, target, stub_kind(mount)),
+        MountKind::Device { fd, look } => {
+            let host = fd_at(fds, *fd)?;
+            let doing = || format!("give the device `{target}` the mode and owner of its spec");
+            let own = stage.device_like(host, *look, &format!("device-{index}")).doing(doing)?;
+            place.put(own.as_ref().map_or(host, AsFd::as_fd), target, Kind::File)
+        }
         MountKind::Tmpfs { size, mode } => {
             let mut options = vec![("mode", format!("{mode:o}"))];
             options.extend(size.map(|size| ("size", size.to_string())));
@@ -275,7 +306,9 @@ fn make_stub(stage: BorrowedFd<'_>, path: &str, mount: &Mount) -> Result<(), Err
 fn stub_kind(mount: &Mount) -> Kind {
     match mount.kind {
         MountKind::Tmpfs { .. } | MountKind::Detached { directory: true, .. } => Kind::Directory,
-        MountKind::File { .. } | MountKind::Detached { directory: false, .. } => Kind::File,
+        MountKind::File { .. }
+        | MountKind::Device { .. }
+        | MountKind::Detached { directory: false, .. } => Kind::File,
     }
 }
 
@@ -299,7 +332,7 @@ fn make_devices(stage: BorrowedFd<'_>) -> Result<Devices, Errno> {
         let number = rustix::fs::makedev(major, minor);
         let mode = Mode::from_raw_mode(0o666);
         match rustix::fs::mknodat(stage, name, FileType::CharacterDevice, mode, number) {
-            Ok(()) => rustix::fs::chmodat(stage, name, mode, rustix::fs::AtFlags::empty())?,
+            Ok(()) => rustix::fs::chmodat(stage, name, mode, AtFlags::empty())?,
             Err(Errno::PERM | Errno::ACCESS) => return Ok(Devices::Host),
             Err(errno) => return Err(errno),
         }

@@ -115,8 +115,8 @@ fn pack_mount(mount: &Mount, fds: &mut Vec<OwnedFd>) -> Result<wire::Mount, Sand
             let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             wire::MountKind::Detached { fd: keep(fds, mount), directory }
         }
-        MountKind::Device { path } => {
-            wire::MountKind::Detached { fd: keep(fds, detach_device(path)?), directory: false }
+        MountKind::Device { path, look } => {
+            wire::MountKind::Device { fd: keep(fds, detach_device(path)?), look: *look }
         }
         MountKind::Tmpfs { size, mode } => wire::MountKind::Tmpfs { size: *size, mode: *mode },
         MountKind::File { data, mode, owner } => {

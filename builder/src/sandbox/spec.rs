@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rbuild_solver::op::{Network, Platform, Resources, Security};
+use serde::{Deserialize, Serialize};
 
 /// One process to run.
 #[derive(Debug, Clone)]
@@ -151,6 +152,8 @@ pub enum MountKind {
     Device {
         /// Which.
         path: PathBuf,
+        /// What the step sees of it.
+        look: DeviceLook,
     },
     /// An empty directory in memory.
     Tmpfs {
@@ -168,6 +171,18 @@ pub enum MountKind {
         /// Who owns it.
         owner: (u32, u32),
     },
+}
+
+/// What a device file has in place of what the host's has; none is as on the host. What differs
+/// from the host takes a file of its own, which only root can make.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLook {
+    /// Its permission bits.
+    pub mode: Option<u32>,
+    /// Its owner.
+    pub uid: Option<u32>,
+    /// Its group.
+    pub gid: Option<u32>,
 }
 
 /// Where a process's input comes from and its output goes.

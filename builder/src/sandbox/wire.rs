@@ -18,6 +18,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::spec::DeviceLook;
+
 use super::error::Failure;
 
 /// The kernel passes no more descriptors in one message.
@@ -90,9 +92,24 @@ pub struct Mount {
 /// What is mounted.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum MountKind {
-    Detached { fd: usize, directory: bool },
-    Tmpfs { size: Option<u64>, mode: u32 },
-    File { data: Vec<u8>, mode: u32, owner: (u32, u32) },
+    Detached {
+        fd: usize,
+        directory: bool,
+    },
+    /// A mount of a device file of the host.
+    Device {
+        fd: usize,
+        look: DeviceLook,
+    },
+    Tmpfs {
+        size: Option<u64>,
+        mode: u32,
+    },
+    File {
+        data: Vec<u8>,
+        mode: u32,
+        owner: (u32, u32),
+    },
 }
 
 /// The standard streams.

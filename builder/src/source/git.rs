@@ -175,7 +175,8 @@ impl<'a> Git<'a> {
         self.local(scratch.path(), &["init", "--quiet", format, "--", &work])?;
         let mirror = mirror.display().to_string();
         self.local(&path, &["fetch", "--quiet", "--depth=1", "--no-tags", "--", &mirror, &commit])?;
-        self.check_size(&path, &commit)?;
+        let mut held = self.local(&path, &["ls-tree", "-r", "-l", "-z", &commit])?;
+        self.check_size(&held)?;
         self.local(&path, &["checkout", "--quiet", "--force", "--detach", &commit])?;
         let time = self.local(&path, &["log", "-1", "--format=%ct", &commit])?;
         let committed = String::from_utf8_lossy(&time).trim().parse().unwrap_or_default();
@@ -184,6 +185,9 @@ impl<'a> Git<'a> {
             let update =
                 ["submodule", "update", "--init", "--recursive", "--depth=1", "--progress"];
             self.runner.run(&path, From::Network(&access), &update)?;
+            let each = ["submodule", "--quiet", "foreach", "--recursive", "git ls-tree -rlz HEAD"];
+            held.extend(self.local(&path, &each)?);
+            self.check_size(&held)?;
         }
         match &op.git_dir {
             GitDir::Kept { remote, .. } => self.normalise(&path, remote, &commit)?,
@@ -265,9 +269,9 @@ impl<'a> Git<'a> {
         self.local(mirror, &["cat-file", "-e", &what]).is_ok()
     }
 
-    /// Counts what a checkout would write, before it is written.
-    fn check_size(&self, work: &Path, commit: &str) -> Result<(), GitError> {
-        let tree = self.local(work, &["ls-tree", "-r", "-l", "-z", commit])?;
+    /// Counts what git lists: of a repository before it is written. Submodules can only be fetched
+    /// and written in one; each of their files has its limit then.
+    fn check_size(&self, tree: &[u8]) -> Result<(), GitError> {
         let (mut files, mut bytes) = (0, 0_u64);
         for line in tree.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             files += 1;

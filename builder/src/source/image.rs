@@ -270,7 +270,7 @@ impl ImageSource {
         image: Manifest,
         config: Bytes,
     ) -> Result<Base, ImageError> {
-        let diff_ids = parse_config(reference, &config)?.rootfs.diff_ids;
+        let diff_ids = parse_config(reference, &config)?.rootfs.diff_ids.unwrap_or_default();
         if diff_ids.len() != image.layers.len() {
             return Err(ImageError::Config {
                 reference: reference.familiar(),
@@ -301,8 +301,9 @@ struct ConfigFile {
 
 #[derive(Default, Deserialize)]
 struct RootFs {
+    /// Docker writes `null` for an image without layers.
     #[serde(default)]
-    diff_ids: Vec<Digest>,
+    diff_ids: Option<Vec<Digest>>,
 }
 
 impl ConfigFile {

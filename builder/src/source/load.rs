@@ -66,8 +66,9 @@ struct DockerImage {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
+    /// Docker writes `null` for an image without layers.
     #[serde(default)]
-    layers: Vec<String>,
+    layers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -79,12 +80,13 @@ struct OciIndex {
 /// their ids where they have none.
 pub fn load(store: &Store, input: impl Read) -> Result<Vec<String>, LoadError> {
     let files = Files::read(store, &mut plain(input)?)?;
-    if let Some(bytes) = files.bytes("manifest.json")? {
-        return files.docker(&bytes);
-    }
-    match files.bytes("index.json")? {
-        Some(bytes) => files.oci(&bytes),
-        None => Err(LoadError::NoImage),
+    let layout = files.bytes("index.json")?;
+    let layout = layout.map(|bytes| parsed::<OciIndex>("index.json", &bytes)).transpose()?;
+    match (files.bytes("manifest.json")?, layout) {
+        (Some(_), Some(layout)) if files.has_indexes(&layout)? => files.oci(layout),
+        (Some(bytes), _) => files.docker(&bytes),
+        (None, Some(layout)) => files.oci(layout),
+        (None, None) => Err(LoadError::NoImage),
     }
 }
 
@@ -153,7 +155,7 @@ impl<'a> Files<'a> {
     fn manifest(&self, image: &DockerImage) -> Result<Descriptor, LoadError> {
         let (config, size) = self.needed(&image.config)?;
         let layers: Vec<Descriptor> =
-            image.layers.iter().map(|name| self.layer(name)).collect::<Result<_, _>>()?;
+            image.layers.iter().flatten().map(|name| self.layer(name)).collect::<Result<_, _>>()?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type::MANIFEST,
@@ -178,9 +180,16 @@ impl<'a> Files<'a> {
         Ok(descriptor(kind, digest, size))
     }
 
+    /// Whether a name of a layout stands for several images, of which `manifest.json` knows one.
+    fn has_indexes(&self, layout: &OciIndex) -> Result<bool, LoadError> {
+        let there = layout.manifests.iter().filter(|it| self.files.contains_key(&blob_name(it)));
+        let documents: Vec<Document> =
+            there.map(|entry| self.document(entry)).collect::<Result<_, _>>()?;
+        Ok(documents.iter().any(|document| matches!(document, Document::Index(_))))
+    }
+
     /// The images of an OCI layout.
-    fn oci(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
-        let index: OciIndex = parsed("index.json", bytes)?;
+    fn oci(&self, index: OciIndex) -> Result<Vec<String>, LoadError> {
         let mut names = Vec::new();
         for entry in index.manifests {
             let annotation = |key: &str| entry.annotations.get(key).cloned();

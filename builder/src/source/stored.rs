@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_cache::{BlobReadError, Descriptor, Digest, ImageError, Store};
+use rbuild_cache::{BlobReadError, Descriptor, Digest, Image, ImageError, Store};
 use rbuild_frontend::config::ImageConfig;
 use rbuild_frontend::document::{self, Document, Index, Manifest};
 use rbuild_frontend::platform;
@@ -99,12 +99,17 @@ impl StoredError {
 
 /// Finds what a name stands for, or an image by its id, which may be shortened, as docker does.
 pub fn find(store: &Store, text: &str) -> Result<Stored, StoredError> {
-    if let Ok(reference) = text.parse::<Reference>()
-        && let Some(image) = store.images().get(&reference.canonical())?
-    {
-        return Stored::open(store, image.descriptor, text);
+    match named(store, text)? {
+        Some((_, image)) => Stored::open(store, image.descriptor, text),
+        None => by_id(store, text),
     }
-    by_id(store, text)
+}
+
+/// What has this name. Most ids could be names, too.
+pub fn named(store: &Store, text: &str) -> Result<Option<(Reference, Image)>, StoredError> {
+    let Ok(reference) = text.parse::<Reference>() else { return Ok(None) };
+    let image = store.images().get(&reference.canonical())?;
+    Ok(image.map(|image| (reference, image)))
 }
 
 /// What has a name in a store.
@@ -149,6 +154,19 @@ impl Stored {
                 available: self.images.iter().map(|image| image.platform.to_string()).collect(),
             }),
         }
+    }
+
+    /// The image for a platform by itself; without one all that there is.
+    pub fn restrict(
+        self,
+        platform: Option<&Platform>,
+        called: &str,
+    ) -> Result<Stored, StoredError> {
+        if platform.is_none() {
+            return Ok(self);
+        }
+        let image = self.choose(platform, called)?;
+        Ok(Stored { descriptor: image.descriptor.clone(), images: vec![image], skipped: 0 })
     }
 
     /// The id that people see: an image's own, or the index's.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use rbuild_cache::ContentDigest;
 use rbuild_cache::LayerWriter;
-use rbuild_cache::archive::BadMember;
+use rbuild_cache::archive::{self, ArchiveError, BadMember};
 use rbuild_cache::layer::{Entry, Kind, WriteError};
 use rbuild_cache::tree::{self, Found, Match, NodeKind, Reason, SelectError, Selection};
 use rbuild_solver::op::{CopyOp, CopySource, Unpack};
@@ -36,6 +36,7 @@ use self::rules::{Destination, Rules};
 use self::target::{Below, NewDir, Target, There, absolute, join};
 use self::write::{Origins, write};
 use super::owner::OwnerError;
+use crate::source::limits::BYTES;
 
 /// One `COPY` or `ADD` with everything that it needs.
 pub struct Copy<'a> {
@@ -47,6 +48,8 @@ pub struct Copy<'a> {
     pub selections: &'a [Arc<Selection>],
     /// The time of what has none of its own: directories that have to be made, inline files.
     pub time: (i64, u32),
+    /// How much each archive may hold.
+    pub limits: archive::Limits,
 }
 
 /// What a copy was like.
@@ -113,6 +116,14 @@ pub enum CopyError {
         /// What is wrong with it.
         cause: BadMember,
     },
+    /// An archive holds more than it may.
+    #[error("cannot unpack `{archive}`: {cause}; {BYTES} sets the limit of bytes")]
+    TooMuch {
+        /// Which.
+        archive: String,
+        /// What it has too much of.
+        cause: ArchiveError,
+    },
     /// A hard link of an archive has no file to be another name of.
     #[error(
         "cannot unpack `{archive}`: it has a hard link to `{target}`, and there is no such file"
@@ -141,7 +152,8 @@ pub fn copy(copy: &Copy<'_>, sink: &mut dyn Sink) -> Result<Copied, CopyError> {
     let rules = Rules::new(copy, target.base(), &mut |line| copied.warnings.push(line))?;
     let dest = Destination::new(&copy.op.dest);
     let (sources, single) = (Vec::new(), Single::None);
-    let mut run = Run { rules, dest, target, sources, sink, single, copied };
+    let limits = copy.limits;
+    let mut run = Run { rules, dest, target, sources, sink, single, copied, limits };
     let mut selections = copy.selections.iter();
     for source in &copy.op.sources {
         match source {
@@ -179,6 +191,7 @@ struct Run<'a, 's> {
     sink: &'s mut dyn Sink,
     single: Single,
     copied: Copied,
+    limits: archive::Limits,
 }
 
 /// How many files went to the destination by its own name.
@@ -249,10 +262,10 @@ impl<'a> Run<'a, '_> {
         if !dest.is_empty() {
             let new = self.rules.new_dir().masked();
             self.parents(&dest, new)?;
-            if let Some(mut entry) = self.target.directory(&dest, new)? {
-                entry.mtime = (top.mtime.seconds, top.mtime.nanos);
+            if let Some(entry) = self.target.directory(&dest, new)? {
                 self.plan_directory(entry);
             }
+            self.target.plan.set_time(&dest, (top.mtime.seconds, top.mtime.nanos));
         }
         for (found, position) in source.one.below.iter().zip(1..) {
             let at = join(&dest, &found.path);

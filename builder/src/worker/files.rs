@@ -34,8 +34,9 @@ pub fn copy(
     let selections = selections(op, inputs)?;
     let extent = extent(&selections);
     let (selections, time) = (&selections[..], worker.now());
+    let limits = worker.remotes.limits().archive();
     let write = |below: Below<'_>, layer: &mut LayerWriter| {
-        copy::copy(&Copy { op, below, selections, time }, layer)
+        copy::copy(&Copy { op, below, selections, time, limits }, layer)
     };
     let (snapshot, copied) = make(worker, inputs, &base, reads(op), extent, &write)?;
     tell(worker, inputs, &snapshot, copied);

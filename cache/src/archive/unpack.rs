@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 
 use super::{BadMember, Compression, Members};
-use crate::layer::{Kind, WriteError};
+use crate::layer::{Entry, Kind, WriteError};
 use crate::scratch::FolderWriter;
 
 /// How much an archive may hold.
@@ -17,6 +17,44 @@ pub struct Limits {
     pub bytes: u64,
     /// The number of members.
     pub files: u64,
+}
+
+impl Limits {
+    /// How long the archive itself may be. Headers count too: a long name can be as large as any
+    /// file.
+    pub fn stream(&self) -> u64 {
+        self.bytes.saturating_add(self.files.saturating_mul(1024))
+    }
+}
+
+/// What an archive held so far.
+#[derive(Debug)]
+pub struct Count {
+    held: Limits,
+    limits: Limits,
+}
+
+impl Count {
+    /// Nothing yet.
+    pub fn up_to(limits: Limits) -> Count {
+        Count { held: Limits { bytes: 0, files: 0 }, limits }
+    }
+
+    /// One more member.
+    ///
+    /// # Errors
+    /// It is one too many, or too large.
+    pub fn add(&mut self, member: &Entry) -> Result<(), ArchiveError> {
+        self.held.files += 1;
+        if let Kind::File { size } = member.kind {
+            self.held.bytes = self.held.bytes.saturating_add(size);
+        }
+        match self.limits {
+            Limits { bytes, .. } if self.held.bytes > bytes => Err(ArchiveError::Large(bytes)),
+            Limits { files, .. } if self.held.files > files => Err(ArchiveError::Files(files)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why an archive could not be unpacked.
@@ -47,21 +85,10 @@ pub fn unpack(
     from.by_ref().take(6).read_to_end(&mut start).map_err(unsound)?;
     let all = start.as_slice().chain(from);
     let plain = Compression::of(&start).reader(all).map_err(unsound)?;
-    let (mut files, mut bytes) = (0, 0_u64);
-    // Headers count too: a long name can be as large as any file.
-    let most = limits.bytes.saturating_add(limits.files.saturating_mul(1024));
-    let mut members = Members::new(plain.take(most));
+    let mut count = Count::up_to(limits);
+    let mut members = Members::new(plain.take(limits.stream()));
     while let Some(member) = members.next()? {
-        files += 1;
-        if let Kind::File { size } = member.kind {
-            bytes = bytes.saturating_add(size);
-        }
-        if bytes > limits.bytes {
-            return Err(ArchiveError::Large(limits.bytes));
-        }
-        if files > limits.files {
-            return Err(ArchiveError::Files(limits.files));
-        }
+        count.add(&member)?;
         let left_out = matches!(member.kind, Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo);
         if !left_out && !member.path.is_empty() {
             folder.add(&member, Some(&mut members.data()))?;

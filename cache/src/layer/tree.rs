@@ -16,6 +16,9 @@ pub(crate) type Ino = u32;
 pub(crate) const ROOT: Ino = 0;
 /// How many links in a row may be followed: Linux's limit.
 const MAX_LINKS: usize = 40;
+/// How deep folders may be: as deep as the longest path leads. Through links, few entries could make
+/// a tree that no stack is deep enough to walk.
+const MAX_DEPTH: usize = 2048;
 /// What is made for a parent that no entry describes.
 const PARENT_MODE: u32 = 0o755;
 
@@ -247,6 +250,9 @@ impl Tree {
                 Some(What::Symlink { .. }) => self.follow(&mut dirs, name, &mut 0)?,
                 Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
             }
+        }
+        if dirs.len() > MAX_DEPTH {
+            return Err(io::Error::other("too many folders in each other"));
         }
         Ok((dirs.last().copied().unwrap_or(ROOT), taken))
     }

@@ -5,6 +5,11 @@ use super::{ExpandError, Expanded, Problem, Quotes, Style, Unset, Variables};
 
 /// Deeper nesting than this is refused: it would only serve to overflow the stack.
 const MAX_DEPTH: usize = 64;
+/// A text does not become longer than this by its variables: each `$a$a` would double what is
+/// there. Linux starts no program with an argument or a variable of more than 128 KiB.
+const MAX_GROWTH: usize = 1 << 20;
+/// What `${a//b/c}` may come to at worst, before it is known.
+const MAX_REPLACED: usize = 64 << 20;
 
 pub(super) fn expand(
     style: &Style,
@@ -94,6 +99,7 @@ impl Scan<'_> {
                 _ if char == self.style.escape => self.escape(&mut output, escapes),
                 _ => output.split(&self.text[start..self.at]),
             }
+            self.check_length(start, output.text.len())?;
         }
         match stop {
             None => Ok(output.finish()),
@@ -135,6 +141,7 @@ impl Scan<'_> {
                 }
                 Some(char) => inner.push(char),
             }
+            self.check_length(start, inner.len())?;
         }
     }
 
@@ -270,8 +277,19 @@ impl Scan<'_> {
         let Some(value) = self.value(name) else {
             return Ok(self.unset(&format!("${{{name}/{pattern}/{with}}}")));
         };
+        let most = if times == Times::All { value.len() + 1 } else { 1 };
+        if most.saturating_mul(with.len()) > MAX_REPLACED {
+            return Err(self.error(start, Problem::TooLong));
+        }
         let replaced = pattern::replace(&value, &pattern, &with, times);
         replaced.map_err(|BadEscape| self.error(start, Problem::BadPattern(pattern)))
+    }
+
+    fn check_length(&self, start: usize, length: usize) -> Result<(), ExpandError> {
+        match length > self.text.len() + MAX_GROWTH {
+            true => Err(self.error(start, Problem::TooLong)),
+            false => Ok(()),
+        }
     }
 
     fn operand(

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The environment of the conformance vectors: `PWD`, `SHELL`, an empty `NULL`; `XXX` is unset.
+/// The environment of the conformance vectors: `PWD`, `SHELL`, an empty `NULL`; `UNSET` is unset.
 fn variables() -> BTreeMap<String, String> {
     [("PWD", "/home"), ("SHELL", "bash"), ("NULL", ""), ("FOO", "xxyy"), ("LINES", "a  b\tc")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -91,7 +91,7 @@ fn g7_a_substitution_needs_a_name() {
         ("${{a}", Err(Problem::BadSubstitution)),
         ("${", Err(Problem::MissingBrace)),
         ("${PWD", Err(Problem::MissingBrace)),
-        ("${XXX:-a", Err(Problem::MissingBrace)),
+        ("${UNSET:-a", Err(Problem::MissingBrace)),
     ]);
 }
 
@@ -103,28 +103,28 @@ fn g8_the_first_brace_closes() {
 #[test]
 fn g9_defaults_are_expanded() {
     check(&[
-        ("he${XXX:-$PWD}x", Ok("he/homex")),
-        ("${XXX:-${YYY:-z}}", Ok("z")),
+        ("he${UNSET:-$PWD}x", Ok("he/homex")),
+        ("${UNSET:-${YYY:-z}}", Ok("z")),
         ("${NULL:-d}", Ok("d")),
         ("${NULL-d}", Ok("")),
-        ("${XXX-d}", Ok("d")),
-        ("${XXX:+d}", Ok("")),
+        ("${UNSET-d}", Ok("d")),
+        ("${UNSET:+d}", Ok("")),
         ("${PWD:+d}", Ok("d")),
         ("${NULL:+d}", Ok("")),
         ("${NULL+d}", Ok("d")),
         ("${PWD:+${PWD}:}", Ok("/home:")),
-        ("${XXX:-'a}b'}", Ok("a}b")),
+        ("${UNSET:-'a}b'}", Ok("a}b")),
     ]);
 }
 
 #[test]
 fn g10_an_escape_survives_as_a_dollar() {
-    check(&[(r"${XXX:-\$PWD:}", Ok("$PWD:"))]);
+    check(&[(r"${UNSET:-\$PWD:}", Ok("$PWD:"))]);
 }
 
 #[test]
 fn g11_an_escaped_substitution_does_not_nest() {
-    check(&[(r"he${XXX:-\${PWD}z}xx", Ok("he${PWDz}xx"))]);
+    check(&[(r"he${UNSET:-\${PWD}z}xx", Ok("he${PWDz}xx"))]);
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn g12_required_variables() {
     check(&[
         ("${NULL?}", Ok("")),
         ("${NULL:?}", Err(required("NULL", "is not allowed to be empty"))),
-        ("${XXX?}", Err(required("XXX", "is not set"))),
-        ("${XXX:?set it to $PWD}", Err(required("XXX", "set it to /home"))),
+        ("${UNSET?}", Err(required("UNSET", "is not set"))),
+        ("${UNSET:?set it to $PWD}", Err(required("UNSET", "set it to /home"))),
         ("${PWD:?}", Ok("/home")),
     ]);
 }
@@ -142,7 +142,7 @@ fn g12_required_variables() {
 fn g13_unknown_modifiers() {
     check(&[
         ("${PWD:=0}", Err(unsupported(":="))),
-        ("${XXX:Y}", Err(unsupported(":Y"))),
+        ("${UNSET:Y}", Err(unsupported(":Y"))),
         ("${PWD=0}", Err(unsupported("="))),
         ("${PWD:#x}", Err(unsupported(":#"))),
         ("${PWD:", Err(unsupported(":"))),
@@ -183,7 +183,7 @@ fn g24_prefixes_and_suffixes_are_cut() {
         ("${FOO%%?}", Ok("xxy")),
         ("${FOO#z}", Ok("xxyy")),
         ("${FOO#[x]}", Ok("xxyy")),
-        ("${XXX#x}", Ok("")),
+        ("${UNSET#x}", Ok("")),
         ("${PWD#*/}", Ok("home")),
         ("${PWD#\\/}", Ok("home")),
         ("${FOO#$FOO}", Ok("")),
@@ -205,7 +205,7 @@ fn matches_are_replaced() {
         ("${FOO/x/'$0'}", Ok("$0xyy")),
         ("${FOO/x}", Err(Problem::MissingSlash)),
         ("${FOO/x/", Err(Problem::MissingBrace)),
-        ("${XXX/x/y}", Ok("")),
+        ("${UNSET/x/y}", Ok("")),
     ]);
 }
 
@@ -236,8 +236,8 @@ fn values_are_cut_into_words_and_quotes_are_not() {
         ("x$LINES", &["xa", "b", "c"]),
         (r"a\ b c", &["a b", "c"]),
         ("'a b'c", &["a bc"]),
-        ("$XXX", &[]),
-        ("a${XXX:-b} c", &["ab", "c"]),
+        ("$UNSET", &[]),
+        ("a${UNSET:-b} c", &["ab", "c"]),
     ];
     for (text, expected) in rows {
         assert_eq!(
@@ -258,13 +258,19 @@ fn a_heredoc_keeps_its_quotes() {
 #[test]
 fn a_shown_command_keeps_what_is_not_known() {
     let expand = |text: &str| Style::shown('\\').expand(text, &variables()).unwrap().text;
-    assert_eq!(expand("echo '$PWD' \"$PWD\" $XXX ${XXX}"), "echo '$PWD' \"/home\" $XXX ${XXX}");
-    assert_eq!(expand("${XXX:-a} ${XXX#a} ${XXX/a/b}"), "${XXX:-a} ${XXX#a} ${XXX/a/b}");
+    assert_eq!(
+        expand("echo '$PWD' \"$PWD\" $UNSET ${UNSET}"),
+        "echo '$PWD' \"/home\" $UNSET ${UNSET}"
+    );
+    assert_eq!(
+        expand("${UNSET:-a} ${UNSET#a} ${UNSET/a/b}"),
+        "${UNSET:-a} ${UNSET#a} ${UNSET/a/b}"
+    );
 }
 
 #[test]
 fn errors_name_their_bytes() {
-    let rows = [("a ${PWD:=0} b", 2..9), ("ab 'c", 3..5), ("x${XXX?y} z", 1..9), ("a${b", 1..4)];
+    let rows = [("a ${PWD:=0} b", 2..9), ("ab 'c", 3..5), ("x${UNSET?y} z", 1..11), ("a${b", 1..4)];
     for (text, span) in rows {
         let error = Style::word('\\').expand(text, &variables()).unwrap_err();
         assert_eq!(error.span, span, "{text}");
@@ -273,9 +279,29 @@ fn errors_name_their_bytes() {
 
 #[test]
 fn variables_are_told_apart_by_whether_they_are_set() {
-    let expanded = Style::word('\\').expand("$PWD ${XXX:-$YYY} $PWD", &variables()).unwrap();
+    let expanded = Style::word('\\').expand("$PWD ${UNSET:-$YYY} $PWD", &variables()).unwrap();
     assert_eq!(expanded.used, BTreeSet::from(["PWD".to_owned()]));
-    assert_eq!(expanded.unset, BTreeSet::from(["XXX".to_owned(), "YYY".to_owned()]));
+    assert_eq!(expanded.unset, BTreeSet::from(["UNSET".to_owned(), "YYY".to_owned()]));
+}
+
+#[test]
+fn endless_growth_is_refused() {
+    let mut variables = BTreeMap::from([("a".to_owned(), "x".repeat(700_000))]);
+    variables.insert("b".to_owned(), "y".repeat(1000));
+    for (text, is_long) in [
+        ("$a", false),
+        ("$a$a", true),
+        ("\"$a$a\"", true),
+        ("${c:-$a$a}", true),
+        ("${a/x/$b}", false),
+        ("${a//x/$b}", true),
+        ("${b//y/$b}", false),
+        ("${b//y/$b$b}", true),
+    ] {
+        let expanded = Style::word('\\').expand(text, &variables);
+        let found = expanded.err().map(|error| error.problem);
+        assert_eq!(found, is_long.then_some(Problem::TooLong), "{text}");
+    }
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The tree that a source is in, and which of its paths. None for a pattern in an empty tree,
-    /// which matches nothing, and for its root.
+    /// which matches nothing; its root is an empty directory like any other.
     fn edge(
         &mut self,
         step: &Step,
@@ -198,8 +198,12 @@ impl StageLowering<'_, '_> {
         }
         let selector = verb.selector(&source.path, exclude);
         let Some(from) = self.tree(verb.from()) else {
-            if has_wildcards(&source.path) || selector == verb.selector("/", exclude) {
+            if has_wildcards(&source.path) {
                 return Ok(None);
+            }
+            if selector == verb.selector("/", exclude) {
+                let from = self.add(Op::Stack, Vec::new(), Origin::default());
+                return Ok(Some(Edge { from, selector: Selector::Paths(selector) }));
             }
             let message = format!("`{}` does not exist: what is copied from is empty", source.path);
             return Err(Box::new(Diagnostic::error("empty-source", source.text.span(), message)));
@@ -210,7 +214,7 @@ impl StageLowering<'_, '_> {
     /// Whose result the sources are in.
     pub(super) fn tree(&mut self, from: Option<&CopyFrom>) -> Option<VertexId> {
         match from {
-            None => Some(self.context("context")),
+            None => Some(self.context(ContextOp::MAIN)),
             Some(CopyFrom::Context(name)) => Some(self.context(name)),
             Some(CopyFrom::Scratch) => None,
             Some(CopyFrom::Stage(stage)) => self.lowering.done.get(stage)?.tip,
@@ -229,11 +233,11 @@ impl StageLowering<'_, '_> {
 
     /// The files that the user gives under this name.
     pub(super) fn context(&mut self, name: &str) -> VertexId {
-        let title = match name {
-            "context" => "[internal] load build context".to_owned(),
-            name => format!("[context {name}] load files"),
+        let (title, slot) = match name {
+            ContextOp::MAIN => ("[internal] load build context".to_owned(), "context"),
+            name => (format!("[context {name}] load files"), name),
         };
-        let origin = Origin { title, slot: name.to_owned(), ..Origin::default() };
+        let origin = Origin { title, slot: slot.to_owned(), ..Origin::default() };
         let op = Op::Context(ContextOp { name: name.to_owned() });
         self.lowering.graph.add(Vertex { op, inputs: Vec::new(), origin })
     }

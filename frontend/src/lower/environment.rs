@@ -2,7 +2,7 @@
 
 use rbuild_solver::op::{MakeDirOp, Op};
 
-use crate::ast::{Pairs, Text};
+use crate::ast::{Pair, Pairs, Text};
 use crate::config::Layer;
 use crate::diagnostic::Diagnostic;
 use crate::scope::Fallible;
@@ -11,10 +11,18 @@ use crate::stage::reach::Step;
 use super::path;
 use super::stage::StageLowering;
 
+/// Pairs after expansion, and those that have no name then.
+type Expanded<'p> = (Vec<(String, String)>, Vec<&'p Pair>);
+
 impl StageLowering<'_, '_> {
-    /// All values are expanded with the variables as they were before the instruction.
+    /// All values are expanded with the variables as they were before the instruction. Without a
+    /// name no process could be started any more.
     pub(super) fn env(&mut self, pairs: &Pairs) -> Fallible<()> {
-        let pairs = self.pairs(pairs)?;
+        let (pairs, nameless) = self.pairs(pairs)?;
+        if let Some(pair) = nameless.first() {
+            let error = Diagnostic::error("empty-name", pair.key.span(), without_name(pair));
+            return Err(Box::new(error.with_help("write the name of a variable before `=`")));
+        }
         for (name, value) in &pairs {
             self.state.scope.set(name, value);
             self.state.config.config.set_env(name, value);
@@ -24,24 +32,25 @@ impl StageLowering<'_, '_> {
     }
 
     pub(super) fn label(&mut self, pairs: &Pairs) -> Fallible<()> {
-        let pairs = self.pairs(pairs)?;
+        let (pairs, nameless) = self.pairs(pairs)?;
+        self.lowering.warnings.extend(nameless.into_iter().map(|pair| {
+            Diagnostic::warning("empty-name", pair.key.span(), without_name(pair))
+                .with_label("the image gets a label without a name")
+        }));
         self.state.config.config.labels.extend(pairs.iter().cloned());
         self.state.config.record(format!("LABEL{}", shown(&pairs)), Layer::Empty);
         Ok(())
     }
 
-    fn pairs(&self, pairs: &Pairs) -> Fallible<Vec<(String, String)>> {
-        let mut expanded = Vec::new();
+    /// The pairs, expanded; and those whose name is empty then.
+    fn pairs<'p>(&self, pairs: &'p Pairs) -> Fallible<Expanded<'p>> {
+        let (mut expanded, mut nameless) = (Vec::new(), Vec::new());
         for pair in &pairs.pairs {
             let key = self.word(&pair.key)?;
-            if key.is_empty() {
-                let message = format!("there is no name: `{}` is empty", pair.key);
-                let error = Diagnostic::error("empty-name", pair.key.span(), message);
-                return Err(Box::new(error.with_help("write the name of a variable before `=`")));
-            }
+            nameless.extend(key.is_empty().then_some(pair));
             expanded.push((key, self.word(&pair.value)?));
         }
-        Ok(expanded)
+        Ok((expanded, nameless))
     }
 
     /// Kept as it is; who that is shows when a step runs.
@@ -73,6 +82,10 @@ impl StageLowering<'_, '_> {
         self.state.config.config.working_dir = workdir;
         Ok(())
     }
+}
+
+fn without_name(pair: &Pair) -> String {
+    format!("there is no name: `{}` is empty", pair.key)
 }
 
 fn shown(pairs: &[(String, String)]) -> String {

@@ -8,9 +8,13 @@ pub(super) fn clean(path: &str) -> String {
 }
 
 /// The working directory after `WORKDIR path`. An absolute path stays as it is written, because the
-/// image config shows it so.
+/// image config shows it so; an empty one changes nothing.
 pub(super) fn workdir(current: &str, path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { clean(&format!("{current}/{path}")) }
+    match path {
+        "" if current.starts_with('/') => current.to_owned(),
+        path if path.starts_with('/') => path.to_owned(),
+        path => clean(&format!("{current}/{path}")),
+    }
 }
 
 /// The destination of a copy: absolute, with a `/` at the end if it says that it is a directory.
@@ -48,6 +52,8 @@ mod tests {
             ("", "a", "/a"),
             ("/a", "/b/../c/", "/b/../c/"),
             ("/a", "", "/a"),
+            ("/a/./b", "", "/a/./b"),
+            ("", "", "/"),
             ("/a/", ".", "/a"),
         ];
         for (current, path, expected) in rows {

@@ -7,6 +7,10 @@ use super::keyword::Keyword;
 use super::statement::{Context, Statement};
 use super::unknown;
 
+/// What is wrong with `ENV` and `LABEL` where words are no pairs. Docker takes no file with that,
+/// not even in a trigger.
+const PAIRLESS: [&str; 2] = ["missing-equals", "missing-argument"];
+
 /// Parses the trigger. One that could never run is kept as it is written, as Docker does; that is
 /// a warning now, so that its author is the first who learns of it.
 pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<Kind> {
@@ -15,7 +19,7 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
         return None;
     }
     let text = statement.args;
-    let stored = with_heredocs(text.as_str(), &statement.heredocs);
+    let stored = with_heredocs(&format!("{text}{}", statement.blanks), &statement.heredocs);
     let mut inner = Statement::new(&text);
     let Some(keyword) = inner.keyword else {
         context.report(in_children(unknown::unknown(&inner.word)));
@@ -25,12 +29,14 @@ pub(super) fn parse(statement: Statement, context: &mut Context<'_>) -> Option<K
         context.report(forbidden(&inner, keyword));
         return None;
     }
+    let takes_pairs = matches!(keyword, Keyword::Env | Keyword::Label) && !inner.args.is_empty();
     let word = inner.word.clone();
     inner.heredocs = statement.heredocs;
     let found = context.diagnostics.len();
     let kind = context.kind(inner, keyword);
     for diagnostic in context.diagnostics.split_off(found) {
-        context.report(in_children(diagnostic));
+        let is_here = takes_pairs && PAIRLESS.contains(&diagnostic.code);
+        context.report(if is_here { diagnostic } else { in_children(diagnostic) });
     }
     let (comments, blank_lines) = (Vec::new(), Vec::new());
     let span = text.span();

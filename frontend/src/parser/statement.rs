@@ -21,6 +21,8 @@ pub(super) struct Statement {
     pub flags: Flags,
     /// Everything behind the flags, blanks at the ends removed.
     pub args: Text,
+    /// The blanks at the end of the line.
+    pub blanks: String,
     /// The heredocs which the line announces, once they are read.
     pub heredocs: Vec<Heredoc>,
 }
@@ -31,7 +33,7 @@ impl Statement {
         let (word, rest) = word::split_first(line);
         let keyword = Keyword::new(word.as_str());
         let (flags, args) = flags::take(&rest);
-        Self { word, keyword, flags, args, heredocs: Vec::new() }
+        Self { word, keyword, flags, args, blanks: String::new(), heredocs: Vec::new() }
     }
 
     /// Whether `<<name` means a heredoc here: in `RUN`, `COPY`, `ADD` and triggers of these, unless

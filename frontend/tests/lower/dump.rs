@@ -9,7 +9,7 @@ use rbuild_frontend::lower::Lowered;
 use rbuild_frontend::source::Source;
 use rbuild_solver::graph::{Edge, Vertex};
 use rbuild_solver::op::mount::{self, Mount, MountKind};
-use rbuild_solver::op::{CopyOp, CopySource, ExecOp, MakeDirOp, Op, Security, Unpack};
+use rbuild_solver::op::{ContextOp, CopyOp, CopySource, ExecOp, MakeDirOp, Op, Security, Unpack};
 
 use crate::support::Built;
 
@@ -64,6 +64,9 @@ fn vertex(out: &mut String, index: usize, vertex: &Vertex, source: &Source) {
     match &vertex.op {
         Op::Image(image) => {
             writeln!(out, "  image {} {}", image.reference, image.platform).unwrap();
+        }
+        Op::Context(context) if context.name == ContextOp::MAIN => {
+            writeln!(out, "  the build context").unwrap();
         }
         Op::Context(context) => writeln!(out, "  context {}", context.name).unwrap(),
         Op::Exec(op) => exec(out, op, &vertex.inputs),

@@ -498,6 +498,20 @@ fn no_cache_runs_all_again_and_records_it() {
 }
 
 #[test]
+fn what_the_user_wants_run_again_is_also_below_what_need_not() {
+    let mut graph = Graph::new();
+    let on = |from| vec![Edge { from, selector: Selector::Whole }];
+    let again = add_exec(&mut graph, "again", Vec::new(), true);
+    let between = add_exec(&mut graph, "between", on(again), false);
+    let target = add_exec(&mut graph, "target", on(between), true);
+    let fake = Fake::default();
+    fake.build(&graph, target).unwrap();
+    fake.build(&graph, target).unwrap();
+    // What came of it is the same as before, so that what stands on it is, too.
+    assert_eq!(fake.ran(), ["again", "again", "between", "target", "target"]);
+}
+
+#[test]
 fn a_result_that_another_process_made_meanwhile_is_taken() {
     let mut graph = Graph::new();
     let target = exec(&mut graph, "slow", &[]);

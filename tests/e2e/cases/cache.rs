@@ -7,6 +7,7 @@ use e2e::{Context, Layout, World, for_each_user};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 for_each_user! {
+    no_cache_runs_what_is_below_a_workdir,
     the_second_build_runs_nothing_and_opens_no_file,
     a_changed_file_runs_only_what_depends_on_it,
     the_same_result_ends_the_rebuilding,
@@ -196,4 +197,18 @@ fn a_deep_stage_shows_what_every_step_did(world: &World) {
     assert_eq!(layout.config()["rootfs"]["diff_ids"].as_array().unwrap().len(), 201);
     let seen = text(&layout.unpack(world), "seen");
     assert_eq!(seen, "/d:\ncount\nlast\n\n/gone:\nagain\n65\n");
+}
+
+fn no_cache_runs_what_is_below_a_workdir(world: &World) {
+    let dockerfile = "FROM busybox\n\
+        RUN cat /proc/sys/kernel/random/uuid >/made\n\
+        WORKDIR /work\n\
+        RUN echo \"<$(cat /made)>\"\n";
+    let context = Context::new(world, "context", &[("Dockerfile", dockerfile)]);
+    let made = |flags: &[&str]| {
+        let run = world.build(&[flags, &[context.arg()]].concat()).ok();
+        let (_, rest) = run.stderr.rsplit_once('<').unwrap();
+        rest.split_once('>').unwrap().0.to_owned()
+    };
+    assert_ne!(made(&[]), made(&["--no-cache"]));
 }

@@ -5,6 +5,7 @@ use e2e::{Context, Run, World, for_each_user};
 for_each_user! {
     a_step_has_the_device_that_it_asks_for,
     a_device_is_missing_or_not_allowed,
+    a_device_has_the_mode_and_owner_of_its_spec,
     what_a_step_cannot_have_is_refused,
 }
 
@@ -27,6 +28,18 @@ devices:
   containerEdits:
     hooks:
     - {hookName: createContainer, path: /bin/true}
+- name: numbered
+  containerEdits:
+    deviceNodes:
+    - {path: /dev/numbered, hostPath: /dev/zero, major: 1, minor: 3}
+- name: given
+  containerEdits:
+    deviceNodes:
+    - {path: /dev/given, hostPath: /dev/zero, fileMode: 416, uid: 12, gid: 34}
+- name: same
+  containerEdits:
+    deviceNodes:
+    - {path: /dev/same, hostPath: /dev/zero, fileMode: 438}
 - name: file
   containerEdits:
     deviceNodes:
@@ -74,10 +87,25 @@ fn a_device_is_missing_or_not_allowed(world: &World) {
     build(world, dockerfile, &["--allow", "devices"]).ended(2).says(&["`device=NAME`"]);
 }
 
+fn a_device_has_the_mode_and_owner_of_its_spec(world: &World) {
+    let same = "FROM busybox\nRUN --device=other.example/hooked=same stat -c 'is %a' /dev/same\n";
+    build(world, same, &["--allow", "device"]).ok().says(&["is 666"]);
+    let dockerfile = "FROM busybox\n\
+        RUN --device=other.example/hooked=given stat -c 'is %F %a %u %g' /dev/given && \
+            head -c 2 /dev/given | od -An -tx1\n";
+    let run = build(world, dockerfile, &["--allow", "device"]);
+    match world.user().is_root() {
+        true => run.ok().says(&["is character special file 640 12 34", " 00 00"]),
+        // In a user namespace no device file can be made, and the host's is not like that.
+        false => run.ended(3).says(&["`/dev/given`", "the mode and owner of its spec"]),
+    };
+}
+
 fn what_a_step_cannot_have_is_refused(world: &World) {
     let rows = [
         ("other.example/hooked=a", "needs `hooks`"),
         ("other.example/hooked=file", "`/etc/passwd`"),
+        ("other.example/hooked=numbered", "needs `major` of `/dev/numbered`"),
     ];
     for (name, says) in rows {
         let dockerfile = format!("FROM busybox\nRUN --device={name} true\n");

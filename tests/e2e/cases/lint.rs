@@ -5,6 +5,7 @@ use e2e::{Context, World, for_each_user};
 for_each_user! {
     a_check_says_what_it_finds,
     a_build_shows_findings_and_goes_on,
+    an_answer_in_json_says_what_is_wrong,
     a_check_goes_on_without_a_registry,
     a_file_tells_what_it_offers,
     a_mistyped_stage_is_recognised,
@@ -41,6 +42,26 @@ fn a_check_says_what_it_finds(world: &World) {
     let answer: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(answer["buildError"]["location"]["ranges"][0]["start"]["line"], 2);
     world.build(&["--call=nonsense", context.arg()]).ended(2);
+}
+
+fn an_answer_in_json_says_what_is_wrong(world: &World) {
+    let context = Context::new(world, "context", &[("Dockerfile", "FROM busybox\nCPOY a b\n")]);
+    for method in ["check", "outline", "targets"] {
+        let call = format!("--call={method},format=json");
+        context.write("Dockerfile", "FROM busybox\nCPOY a b\n");
+        let run = world.build(&[&call, context.arg()]).ended(1);
+        let answer: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let error = &answer["buildError"];
+        assert_eq!(error["message"], "unknown instruction `CPOY`");
+        assert_eq!(error["location"]["ranges"][0]["start"]["line"], 2);
+        for (text, message) in [("", "is empty"), ("# nothing\n", "no instructions")] {
+            context.write("Dockerfile", text);
+            let run = world.build(&[&call, context.arg()]).ended(1);
+            let answer: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            let said = answer["buildError"]["message"].as_str().unwrap();
+            assert!(said.contains(message), "{}", run.shown());
+        }
+    }
 }
 
 fn a_build_shows_findings_and_goes_on(world: &World) {

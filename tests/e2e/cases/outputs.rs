@@ -1,8 +1,10 @@
 //! Where the result goes, read by other people's tools.
 
 use std::fs;
+use std::process::Command;
 
 use e2e::layout::text;
+use e2e::system::tool;
 use e2e::{Context, Island, Layout, World, for_each_user};
 use serde_json::json;
 
@@ -14,6 +16,7 @@ for_each_user! {
     the_id_and_the_description,
     names_in_the_store,
     saved_and_loaded,
+    an_archive_of_an_image_without_layers,
 }
 
 const APP: &str = "FROM alpine:3.19\n\
@@ -134,4 +137,37 @@ fn saved_and_loaded(world: &World) {
     world.rbuild(&["rmi", "app:1"]).ok();
     world.rbuild(&["load", "-i", file.to_str().unwrap()]).ok();
     checked(world, &Layout::of_store(world, "app:1"));
+
+    // An id is no name, though it could be one.
+    let id = world.rbuild(&["images", "-q"]).ok().stdout.trim().to_owned();
+    world.rbuild(&["save", "-o", file.to_str().unwrap(), &id]).ok();
+    let list = tool(Command::new("tar").arg("-xOf").arg(&file).arg("manifest.json")).ok().stdout;
+    assert!(list.contains(r#""RepoTags":[]"#), "{list}");
+    let loaded = world.rbuild(&["load", "-i", file.to_str().unwrap()]).ok().stdout;
+    assert!(loaded.contains("sha256:"), "{loaded}");
+}
+
+/// `docker save` writes `null` for no layers.
+fn an_archive_of_an_image_without_layers(world: &World) {
+    let folder = world.folder("archive");
+    let manifest =
+        json!([{ "Config": "config.json", "RepoTags": ["none:1"], "Layers": null }]).to_string();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": { "Env": ["A=1"] },
+        "rootfs": { "type": "layers", "diff_ids": null },
+    });
+    fs::write(folder.join("manifest.json"), manifest).unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let archive = world.folder("out").join("none.tar");
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(&archive).arg("-C").arg(&folder).args(["manifest.json", "config.json"]);
+    tool(&mut tar).ok();
+    world.rbuild(&["load", "-i", archive.to_str().unwrap()]).ok();
+    assert!(world.rbuild(&["inspect", "none:1"]).ok().stdout.contains("A=1"));
+    let context = Context::new(world, "child", &[("Dockerfile", "FROM none:1\nCOPY . /\n")]);
+    world.build(&["-t", "child:1", context.arg()]).ok();
+    assert_eq!(
+        Layout::of_store(world, "child:1").manifest()["layers"].as_array().unwrap().len(),
+        1
+    );
 }

@@ -18,6 +18,7 @@ for_each_user! {
     an_index_leaves_in_a_layout,
     each_platform_has_a_folder,
     an_index_is_kept_as_a_whole,
+    an_index_is_saved_as_a_whole,
     one_foreign_platform_is_a_plain_image,
     a_missing_emulator_is_told,
     platforms_that_cannot_be,
@@ -254,6 +255,35 @@ fn an_index_is_kept_as_a_whole(world: &World) {
         .says(&["linux/s390x"]);
     world.rbuild(&["rmi", "app:1"]).ok();
     world.rbuild(&["inspect", "app:1"]).ended(3);
+}
+
+fn an_index_is_saved_as_a_whole(world: &World) {
+    let dockerfile = "FROM scratch\nARG TARGETARCH\nENV FOR=$TARGETARCH\nCOPY Dockerfile /\n";
+    let context = Context::new(world, "small", &[("Dockerfile", dockerfile)]);
+    world.build(&["--platform", BOTH, "-t", "app:1", context.arg()]).ok();
+    let (whole, one) = (world.folder("out").join("whole.tar"), world.folder("out").join("one.tar"));
+    let (whole, one) = (whole.to_str().unwrap(), one.to_str().unwrap());
+    world.rbuild(&["save", "-o", whole, "app:1"]).ok();
+    world.rbuild(&["save", "-o", one, "--platform", "linux/arm64", "app:1"]).ok();
+
+    let index = inspect(&[], &format!("oci-archive:{whole}:1"));
+    checked(&index);
+    // What knows no platforms gets the image for this machine, or the one that was asked for.
+    for (archive, architecture) in [(whole, "amd64"), (one, "arm64")] {
+        let config = inspect(&["--override-arch", "s390x"], &format!("docker-archive:{archive}"));
+        assert_eq!(config["architecture"], architecture);
+        assert_eq!(config["config"]["Env"][1], format!("FOR={architecture}"));
+    }
+    world.rbuild(&["rmi", "app:1"]).ok();
+    world.rbuild(&["load", "-i", whole]).ok();
+    assert_eq!(inspect(&[], &in_store(world, "app:1"))["manifests"].as_array().unwrap().len(), 2);
+    let arm = world.rbuild(&["inspect", "--platform", "linux/arm64", "app:1"]).ok().stdout;
+    assert!(arm.contains("FOR=arm64"), "{arm}");
+    world.rbuild(&["load", "-i", one]).ok();
+    world
+        .rbuild(&["inspect", "--platform", "linux/amd64", "app:1"])
+        .ended(3)
+        .says(&["not for linux/amd64, but for linux/arm64"]);
 }
 
 fn one_foreign_platform_is_a_plain_image(world: &World) {

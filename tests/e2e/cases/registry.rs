@@ -1,12 +1,18 @@
 //! Pulling and pushing: logins, mirrors, and what is said when it does not work.
 
+use std::time::Duration;
+
 use e2e::registry::LOGIN;
 use e2e::{Context, Layout, Registry, World, for_each_user};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 for_each_user! {
     a_locked_registry,
     a_dead_mirror_is_passed_by,
     pulled_and_pushed,
+    a_terminal_shows_what_is_typed_after_a_login_that_was_ended,
 }
 
 fn a_locked_registry(world: &World) {
@@ -53,4 +59,22 @@ fn pulled_and_pushed(world: &World) {
     let _ = std::fs::remove_dir_all(world.folder("layout"));
     let original = Layout::pull(world, world.mirror(), "library/alpine:3.19").manifest();
     assert_eq!(copy, original, "a pulled image is pushed as it is");
+}
+
+fn a_terminal_shows_what_is_typed_after_a_login_that_was_ended(world: &World) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let master = openpt(flags).unwrap();
+    unlockpt(&master).unwrap();
+    let terminal = ioctl_tiocgptpeer(&master, flags).unwrap();
+    let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+    let mut command = world.command(&["login", "-u", "ann", "127.0.0.1:1"]);
+    let mut login = command.stdin(terminal.try_clone().unwrap()).spawn().unwrap();
+    while shows() {
+        assert!(login.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = Pid::from_raw(login.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(login.wait().unwrap().code(), Some(130));
+    assert!(shows());
 }

@@ -332,4 +332,15 @@ fn a_repository_has_a_limit(world: &World) {
     command.env("RBUILD_SOURCE_LIMIT", "200000");
     tool(&mut command).ended(3).says(&["more than 200000 bytes", "RBUILD_SOURCE_LIMIT"]);
     world.build(&["-q", &place]).ok();
+
+    // What submodules hold counts, too.
+    let outer = servers.repository("outer");
+    outer.push("main", &[("Dockerfile", "FROM scratch\nCOPY . /\n")]);
+    outer.submodule(&format!("http://{}/app.git", servers.http), "vendor");
+    outer.push("main", &[("zeros", &"1".repeat(150_000))]);
+    let place = format!("git://{}/outer.git", servers.git);
+    let mut command = world.build_command(&[&place]);
+    command.env("RBUILD_SOURCE_LIMIT", "400000");
+    tool(&mut command).ended(3).says(&["more than 400000 bytes"]);
+    world.build(&["-q", &place]).ok();
 }

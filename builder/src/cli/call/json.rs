@@ -4,22 +4,38 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rbuild_frontend::diagnostic::Diagnostic;
 use rbuild_frontend::lint::Finding;
-use rbuild_frontend::outline::{Argument, Mounted, Target};
+use rbuild_frontend::outline::{Argument, Mounted, Outline, Target};
 use rbuild_frontend::source::{Source, Span};
 use serde_json::{Map, Value, json};
 
-use crate::build::check::{Checked, Offered};
+use crate::build::BuildError;
+use crate::build::check::Checked;
 
 pub(super) fn checked(checked: &Checked) -> String {
     let source = &checked.source;
     let warnings: Vec<Value> =
         checked.findings.iter().map(|found| warning(found, source)).collect();
-    let file = json!({"filename": source.name(), "data": data(source), "language": "Dockerfile"});
-    let mut answer = json!({"warnings": warnings, "sources": [file]});
+    let mut answer = json!({"warnings": warnings, "sources": [file(source)]});
     if let Some(first) = checked.errors.first() {
         answer["buildError"] = error(first, source);
     }
     pretty(&answer)
+}
+
+/// A file that cannot be understood.
+pub(super) fn wrong(errors: &[Diagnostic], source: &Source) -> String {
+    let first = errors.first().map(|first| error(first, source));
+    pretty(&json!({"sources": [data(source)], "buildError": first}))
+}
+
+/// There is no file, or nothing in it.
+pub(super) fn failed(error: &BuildError) -> String {
+    let error = json!({"message": error.to_string(), "location": {}});
+    pretty(&json!({"warnings": [], "sources": [], "buildError": error}))
+}
+
+fn file(source: &Source) -> Value {
+    json!({"filename": source.name(), "data": data(source), "language": "Dockerfile"})
 }
 
 fn warning(finding: &Finding, source: &Source) -> Value {
@@ -36,7 +52,7 @@ fn error(error: &Diagnostic, source: &Source) -> Value {
     json!({"message": error.message, "location": location(&error.span, source)})
 }
 
-pub(super) fn targets(offered: &Offered) -> String {
+pub(super) fn targets(targets: &[Target], source: &Source) -> String {
     let target = |target: &Target| {
         object([
             ("name", target.name.clone().map(Value::from)),
@@ -44,15 +60,14 @@ pub(super) fn targets(offered: &Offered) -> String {
             ("description", target.description.clone().map(Value::from)),
             ("base", Some(target.base.clone().into())),
             ("platform", target.platform.clone().map(Value::from)),
-            ("location", Some(location(&target.span, &offered.source))),
+            ("location", Some(location(&target.span, source))),
         ])
     };
-    let targets: Vec<Value> = offered.targets.iter().map(target).collect();
-    pretty(&json!({"targets": targets, "sources": [data(&offered.source)]}))
+    let targets: Vec<Value> = targets.iter().map(target).collect();
+    pretty(&json!({"targets": targets, "sources": [data(source)]}))
 }
 
-pub(super) fn outline(offered: &Offered) -> String {
-    let Offered { source, outline, .. } = offered;
+pub(super) fn outline(outline: &Outline, source: &Source) -> String {
     let argument = |arg: &Argument| {
         object([
             ("name", Some(arg.name.clone().into())),

@@ -80,6 +80,9 @@ fn helpers_keep_find_and_forget() {
     let helper = dir.path().join("docker-credential-test");
     fs::write(&helper, script).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let full = dir.path().join("docker-credential-full");
+    fs::write(&full, "#!/bin/sh\necho no space; exit 1\n").unwrap();
+    fs::set_permissions(&full, fs::Permissions::from_mode(0o755)).unwrap();
     let name = "registry::login::tests::helpers_keep_find_and_forget";
     let path = format!("{}:/usr/bin:/bin", dir.path().display());
     let output = Command::new(std::env::current_exe().unwrap())
@@ -110,4 +113,9 @@ fn with_helper(dir: &Path) {
     let error = find(&file, "a.example.com").unwrap_err();
     assert!(error.help().unwrap().contains("docker-credential-"), "{error}");
     assert!(keep(&file, "a.example.com", "ann", "x").is_err());
+
+    // It does not even read, and what it says is more than that.
+    fs::write(&file, r#"{"credsStore":"full"}"#).unwrap();
+    let error = keep(&file, "a.example.com", "ann", &"x".repeat(1 << 20)).unwrap_err();
+    assert!(error.to_string().contains("no space"), "{error}");
 }

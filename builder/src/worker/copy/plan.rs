@@ -102,6 +102,13 @@ impl<'a> Plan<'a> {
         self.placed.insert(Place::new(path), Placed::File(origin));
     }
 
+    /// Gives the entry that is planned for a path another time.
+    pub fn set_time(&mut self, path: &[u8], mtime: (i64, u32)) {
+        if let Some(Placed::Entry(later)) = self.placed.get_mut(&Place::new(path)) {
+            later.entry.mtime = mtime;
+        }
+    }
+
     /// The entry that is planned for a path.
     pub fn planned(&self, path: &[u8]) -> Option<&Entry> {
         match self.placed.get(&Place::new(path)) {

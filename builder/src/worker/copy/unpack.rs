@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use rbuild_cache::archive::{self, BadMember, Compression, Members};
+use rbuild_cache::archive::{self, ArchiveError, BadMember, Compression, Count, Members};
 use rbuild_cache::layer::{Entry, Kind};
 use rbuild_cache::tree::{Hashing, Node, NodeKind, read_xattrs};
 
@@ -73,8 +73,12 @@ impl Unpacking<'_, '_, '_> {
         from.read_exact(&mut start).map_err(|error| self.bad(BadMember::Archive(error)))?;
         let all = start.as_slice().chain(&mut from);
         let plain = Compression::of(&start).reader(all);
-        let mut members = Members::new(plain.map_err(|error| self.bad(BadMember::Archive(error)))?);
+        let plain = plain.map_err(|error| self.bad(BadMember::Archive(error)))?;
+        let limits = self.run.limits;
+        let (mut members, mut count) =
+            (Members::new(plain.take(limits.stream())), Count::up_to(limits));
         while let Some(member) = members.next().map_err(|cause| self.bad(cause))? {
+            count.add(&member).map_err(|cause| self.too_much(cause))?;
             // The destination's own attributes stay.
             if !member.path.is_empty() {
                 self.member(member, &mut *members.data())?;
@@ -190,6 +194,10 @@ impl Unpacking<'_, '_, '_> {
     fn bad_link(&self, path: &[u8]) -> CopyError {
         let target = String::from_utf8_lossy(path).into_owned();
         CopyError::HardLink { archive: self.archive.to_owned(), target }
+    }
+
+    fn too_much(&self, cause: ArchiveError) -> CopyError {
+        CopyError::TooMuch { archive: self.archive.to_owned(), cause }
     }
 
     fn bad(&self, cause: BadMember) -> CopyError {

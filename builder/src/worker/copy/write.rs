@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use rayon::prelude::*;
 use rbuild_cache::ContentDigest;
 use rbuild_cache::layer::{Entry, Kind};
-use rbuild_cache::tree::{Found, Hashing, Selection, Xattrs, digest_of, read_sized, read_xattrs};
+use rbuild_cache::tree::{Found, Hashing, Match, Xattrs, digest_of, read_sized, read_xattrs};
 
 use super::plan::{Origin, Plan, Planned};
 use super::rules::Rules;
@@ -31,7 +31,7 @@ struct Batches<'p> {
     planned: Box<dyn Iterator<Item = (&'p [u8], Planned<'p>)> + 'p>,
     origins: Origins<'p>,
     /// The first path of each file that has several names.
-    first: HashMap<(*const Selection, (u64, u64)), Vec<u8>>,
+    first: HashMap<(*const Match, (u64, u64)), Vec<u8>>,
 }
 
 /// An entry on its way.
@@ -103,7 +103,7 @@ impl<'p> Batches<'p> {
     }
 
     /// A file of a source. Those that are one file in their source stay one: the first in order
-    /// keeps the bytes.
+    /// keeps the bytes. What a pattern matches are several sources.
     fn file(&mut self, path: &[u8], Origin { source, position }: Origin) -> Option<Item<'p>> {
         let Origins { sources, rules } = self.origins;
         let source = sources.get(source as usize)?;
@@ -111,7 +111,7 @@ impl<'p> Batches<'p> {
         let (node, owners) = (found.node, source.selection.owners);
         let entry = rules.entry(path.to_vec(), Kind::File { size: node.size }, node, owners);
         if node.links > 1 {
-            let twins = (std::ptr::from_ref(source.selection), node.identity);
+            let twins = (std::ptr::from_ref(source.one), node.identity);
             match self.first.entry(twins) {
                 hash_map::Entry::Vacant(free) => drop(free.insert(path.to_vec())),
                 hash_map::Entry::Occupied(first) => {

@@ -136,7 +136,8 @@ fn copy_of(
     };
     let selections = [selection.clone()];
     let below = Below::Seen(None);
-    let copy = Copy { op: &op, below, selections: &selections, time: worker.now() };
+    let (time, limits) = (worker.now(), worker.remotes.limits().archive());
+    let copy = Copy { op: &op, below, selections: &selections, time, limits };
     let mut layer = worker.store.layers().begin()?;
     let copied = copy::copy(&copy, &mut layer)?;
     if let Some(one) = selection.matches.first().filter(|one| one.top.node.is_dir()) {

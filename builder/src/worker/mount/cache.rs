@@ -153,7 +153,8 @@ fn fill(
     };
     let selections = [selection];
     let below = Below::Seen(None);
-    let copy = Copy { op: &op, below, selections: &selections, time: worker.now() };
+    let (time, limits) = (worker.now(), worker.remotes.limits().archive());
+    let copy = Copy { op: &op, below, selections: &selections, time, limits };
     copy::copy(&copy, new)?;
     Ok(owner)
 }

@@ -1,7 +1,7 @@
 //! Devices by their CDI name: what a step that asks for one sees.
 //!
-//! A device file is the host's own, mounted where the spec wants it; its mode and owner are the
-//! host's, too. What a spec can ask for and a step cannot be given (hooks, groups, network devices)
+//! A device file is the host's own, mounted where the spec wants it, or one like it with the mode
+//! and owner that the spec gives; in a user namespace none can be made, so they have to be the host's. What a spec can ask for and a step cannot be given (hooks, groups, network devices)
 //! is refused. A step gets only what the user allows.
 
 mod spec;
@@ -14,7 +14,7 @@ use rbuild_solver::op::mount::{Device, Need};
 
 use self::spec::{Edits, Registry};
 use super::Prepared;
-use crate::sandbox::{Access, Mount, MountKind, Source};
+use crate::sandbox::{Access, DeviceLook, Mount, MountKind, Source};
 
 /// The devices that steps can have.
 #[derive(Debug, Clone)]
@@ -185,8 +185,13 @@ fn add(edits: &Edits, name: &str, op: &ExecOp, prepared: &mut Prepared) -> Resul
         {
             return refuse(format!("`{}` with the permissions `{}`", node.path, node.permissions));
         }
+        if let Some(key) = node.other.keys().next() {
+            return refuse(format!("`{key}` of `{}`", node.path));
+        }
         let path = PathBuf::from(node.host_path.as_ref().unwrap_or(&node.path));
-        prepared.mounts.push(Mount { target: node.path.clone(), kind: MountKind::Device { path } });
+        let look = DeviceLook { mode: node.file_mode, uid: node.uid, gid: node.gid };
+        let kind = MountKind::Device { path, look };
+        prepared.mounts.push(Mount { target: node.path.clone(), kind });
     }
     for mount in &edits.mounts {
         if !matches!(mount.kind.as_str(), "" | "bind") {

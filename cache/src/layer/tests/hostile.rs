@@ -226,3 +226,19 @@ fn no_archive_reaches_a_place_outside() {
     });
     checked.unwrap();
 }
+
+/// Each link leads on from the folder of the one before.
+#[test]
+fn folders_are_only_so_deep() {
+    let deep = vec!["d"; 40].join("/");
+    let mut forge = Forge::default();
+    for link in 0..100 {
+        let below = if link == 0 { deep.clone() } else { format!("l{}/{deep}", link - 1) };
+        // What a link leads to is known: so none of them leads through another one.
+        let whole = vec![deep.as_str(); link + 1].join("/");
+        forge = forge.add(b'5', &below, "", b"");
+        forge = forge.pax("linkpath", &whole).add(b'2', &format!("l{link}"), "", b"");
+    }
+    let error = forge.import(&Fresh::of(Form::Erofs)).unwrap_err();
+    assert!(format!("{error:?}").contains("too many folders"), "{error:?}");
+}

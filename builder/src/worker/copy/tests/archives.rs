@@ -356,3 +356,20 @@ fn pax_headers_are_heard() {
     assert_eq!(entry.mtime, (1000, 250_000_000));
     assert_eq!(entry.xattrs, [(b"user.mark".to_vec(), b"1".to_vec())]);
 }
+
+#[test]
+fn an_archive_has_limits() {
+    if support::skips() {
+        return;
+    }
+    let most = 1 << 20;
+    let text = format!("0600 1:1 f={}", "x".repeat(most));
+    assert_eq!(add(None, &archive(&[&text]), "/").len(), 1);
+    let texts = [text.as_str(), "0600 1:1 g=y"];
+    let limit = "RBUILD_SOURCE_LIMIT sets the limit of bytes";
+    let large =
+        format!("error: cannot unpack `a.tar`: the archive has more than {most} bytes; {limit}");
+    assert_eq!(add(None, &archive(&texts), "/"), [large]);
+    let many = format!("error: cannot unpack `a.tar`: the archive has more than 20 files; {limit}");
+    assert_eq!(add(None, &archive(&["0600 1:1 f="; 21]), "/"), [many]);
+}

@@ -18,8 +18,8 @@ fn copy_after(lines: &[&str], change: impl FnOnce(&Path)) -> Result<(Memory, Cop
     let op = copy_op("COPY . /").op;
     let mut memory = Memory::default();
     let selections = [selection];
-    let job =
-        Copy { op: &op, below: Below::Seen(None), selections: &selections, time: support::NOW };
+    let (below, time) = (Below::Seen(None), support::NOW);
+    let job = Copy { op: &op, below, selections: &selections, time, limits: support::LIMITS };
     let copied = copy(&job, &mut memory)?;
     Ok((memory, copied))
 }

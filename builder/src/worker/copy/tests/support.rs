@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use rbuild_cache::archive::Limits;
 use rbuild_cache::stat::StatCache;
 use rbuild_cache::tree::PathSelector;
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ use super::*;
 
 /// The time of what a copy makes itself.
 pub const NOW: (i64, u32) = (1_500_000_000, 5);
+
+/// Of archives.
+pub const LIMITS: Limits = Limits { bytes: 1 << 20, files: 20 };
 
 /// Whether to skip a test that gives files to other users, which only root can.
 pub fn skips() -> bool {
@@ -225,7 +229,7 @@ pub fn run_into(
     };
     let selections: Vec<Arc<Selection>> = selectors.iter().map(select).collect();
     let below = Below::Seen(base.map(Disk::path));
-    copy(&Copy { op, below, selections: &selections, time: NOW }, sink)
+    copy(&Copy { op, below, selections: &selections, time: NOW, limits: LIMITS }, sink)
 }
 
 /// What the layer holds, or the error as one line.

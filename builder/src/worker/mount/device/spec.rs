@@ -60,6 +60,15 @@ pub struct Node {
     /// What may be done, of `rwm`; empty for everything.
     #[serde(default)]
     pub permissions: String,
+    /// Its permission bits; none for those of the host's file.
+    pub file_mode: Option<u32>,
+    /// Its owner; none for that of the host's file.
+    pub uid: Option<u32>,
+    /// Its group; none for that of the host's file.
+    pub gid: Option<u32>,
+    /// Everything else: another number than the host's.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
 }
 
 /// A file or directory of the host.
