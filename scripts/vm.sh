@@ -47,7 +47,7 @@ stages='RUN --mount=type=cache,target=/c echo made | tee /c/x /x\nFROM busybox\n
 check doctor 'Builds work here' /srv/rbuild doctor
 check stages ' made$' build "$stages" && check 'a second build' 'CACHED' build "$stages"
 check '150 layers' ' 150$' build "$(printf 'COPY Dockerfile /d/%s\\n' {1..150})RUN ls /d | wc -l"
-check network ' hello$' build 'RUN nc 10.0.2.100 80 </dev/null'
+check network ' hello$' build 'RUN (echo; sleep 1) | nc -w 5 10.0.2.100 80'
 check limits "$2" build 'RUN dd if=/dev/zero of=/dev/null bs=200M count=1' --memory 64m --cpus 0.5
 END
 tar -cf "$work/tar" -C "$work" rbuild check
