@@ -15,7 +15,8 @@ work=$(mktemp -d /var/tmp/rbuild-vm.XXXXXX)
 trap '[[ -z ${registry_pid:-} ]] || registry_stop; rm -rf "$work"' EXIT
 if [[ ! -d $disk ]]; then
   packages=systemd-sysv,libpam-systemd,dbus-user-session,udev,uidmap,passt,linux-image-cloud-amd64/$suite
-  sources=$(printf "deb ${DEBIAN_MIRROR:-http://deb.debian.org/debian} %s main\n" $(printf '%s\n' "$base" "$suite" | uniq))
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
+  sources=$(printf "deb $mirror %s main\n" $(printf '%s\n' "$base" "$suite" | uniq))
   mmdebstrap --quiet --variant=minbase --include="$packages" "$base" "$work/root" - <<<"$sources"
   source scripts/registry.sh
   registry_start "$(scripts/bases.sh)" readonly
