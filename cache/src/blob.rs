@@ -237,7 +237,11 @@ impl BlobWriter {
         Ok((digest, self.size))
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+    /// Writes more of it.
+    ///
+    /// # Errors
+    /// The disk refuses; it may be full.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush_buffer()?;
         }

@@ -13,7 +13,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rbuild_solver::op::mount::{Need, SshMount};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -82,6 +84,9 @@ impl AgentError {
 /// Runs an agent for keys in files and says when it is ready. It ends with its input.
 const OWN_AGENT: &str = "ssh-add -q -- \"$@\" </dev/null && echo ready && cat >/dev/null; \
      kill \"$SSH_AGENT_PID\"";
+
+/// How long to wait where nobody can be let in.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A socket that passes everything on to an agent, until it is dropped.
 #[derive(Debug)]
@@ -162,8 +167,13 @@ fn listen(
     Ok((open, thread))
 }
 
+/// How many may be let in at once: more than any build of many jobs has, and few enough that a step
+/// cannot take all files and threads that we may have.
+const MAX_CLIENTS: usize = 128;
+
 /// Lets in whoever comes, until the other end of `closed` is closed.
 fn serve(listener: &UnixListener, closed: &OwnedFd, agent: &Path) {
+    let clients = Arc::new(());
     loop {
         let mut fds = [PollFd::new(listener, PollFlags::IN), PollFd::new(closed, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -171,9 +181,22 @@ fn serve(listener: &UnixListener, closed: &OwnedFd, agent: &Path) {
             Err(rustix::io::Errno::INTR) => continue,
             Ok(_) | Err(_) => return,
         }
-        let Ok((client, _)) = listener.accept() else { continue };
+        let Ok((client, _)) = listener.accept() else {
+            // It stays in the queue, and would be accepted again and again.
+            thread::sleep(PAUSE);
+            continue;
+        };
+        if Arc::strong_count(&clients) > MAX_CLIENTS {
+            continue;
+        }
         if let Ok(agent) = UnixStream::connect(agent) {
-            thread::spawn(move || join(client, agent));
+            let counted = clients.clone();
+            let serve = move || {
+                join(client, agent);
+                drop(counted);
+            };
+            // Without a thread the client is turned away.
+            let _ = thread::Builder::new().spawn(serve);
         }
     }
 }
@@ -181,7 +204,8 @@ fn serve(listener: &UnixListener, closed: &OwnedFd, agent: &Path) {
 /// Passes bytes on in both directions.
 fn join(client: UnixStream, agent: UnixStream) {
     let (Ok(to_client), Ok(from_agent)) = (client.try_clone(), agent.try_clone()) else { return };
-    let back = thread::spawn(move || pass(from_agent, to_client));
+    let back = thread::Builder::new().spawn(move || pass(from_agent, to_client));
+    let Ok(back) = back else { return };
     pass(client, agent);
     let _ = back.join();
 }
@@ -232,5 +256,45 @@ impl Drop for OwnAgent {
     fn drop(&mut self) {
         self.input = None;
         let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(socket: &Path) -> bool {
+        let mut client = UnixStream::connect(socket).unwrap();
+        let asked = client.write_all(b"hello");
+        let mut answer = [0; 5];
+        asked.is_ok() && client.read_exact(&mut answer).is_ok() && answer == *b"hello"
+    }
+
+    #[test]
+    fn a_step_cannot_have_endless_connections() {
+        let folder = TempDir::new().unwrap();
+        let agent = folder.path().join("echo");
+        let echo = UnixListener::bind(&agent).unwrap();
+        thread::spawn(move || {
+            for client in echo.incoming() {
+                let client = client.unwrap();
+                let to = client.try_clone().unwrap();
+                thread::spawn(move || pass(client, to));
+            }
+        });
+        let socket = folder.path().join("agent");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (closed, open) = rustix::pipe::pipe().unwrap();
+        let serving = thread::spawn(move || serve(&listener, &closed, &agent));
+        let clients: Vec<UnixStream> =
+            (0..MAX_CLIENTS).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+        assert!(!answers(&socket));
+        drop(clients);
+        // Who has gone is noticed a little later.
+        while !answers(&socket) {
+            thread::sleep(PAUSE);
+        }
+        drop(open);
+        serving.join().unwrap();
     }
 }

@@ -29,12 +29,14 @@ pub fn run(
     };
     let prepared = mount::prepare(worker, op, inputs)?;
     let spec = spec(worker, op, root, &prepared);
-    let End { exit, memory } = worker.sandbox.run(&spec, &mut output, job.cancel)?;
+    let ended = worker.sandbox.run(&spec, &mut output, job.cancel);
     drop((spec, prepared));
     let (log, tail) = log.finish();
+    // They may say why it could not be run.
     for text in worker.sandbox.notices() {
         (job.events)(Event::Notice { vertex: Some(job.id), text });
     }
+    let End { exit, memory } = ended?;
     match exit {
         Exit::Code(0) => {
             let snapshot = base.with(worker.store.layers().commit(active)?);

@@ -8,7 +8,7 @@ use std::process::Command;
 use e2e::system::tool;
 use e2e::{Context, Run, Started, User, World, for_each_user};
 
-for_each_user! { a_full_disk, a_step_with_too_little_memory, limits_keep_the_cache }
+for_each_user! { a_full_disk, a_pull_to_a_full_disk, a_step_with_too_little_memory, limits_keep_the_cache }
 
 /// The store is on a disk of 64 MB, in mounts that only this script sees; the user's ids are its
 /// first two arguments.
@@ -40,6 +40,31 @@ fn a_full_disk(world: &World) {
     assert!(!after.starts_with('0'), "{}", run.shown());
     assert!(full.contains("Dockerfile:4") || full.contains("o space left"), "{}", run.shown());
     assert!(after.contains("CACHED"), "what was made before is used: {}", run.shown());
+}
+
+/// A base on a disk that has no room for it.
+const TINY_DISKS: &str = "uid=$1 gid=$2 store=$3
+shift 3
+for size in 1000 2000 2500 3000; do
+mount -t tmpfs -o size=${size}k,mode=755,uid=$uid,gid=$gid none \"$store\" || exit
+setpriv --reuid $uid --regid $gid --clear-groups \"$@\" && exit 1
+umount \"$store\"
+done
+exit 0";
+
+fn a_pull_to_a_full_disk(world: &World) {
+    let pull = world.command(&["pull", "-q", "alpine:3.19"]);
+    let (user, store) = (world.user(), world.folder("store"));
+    let mut script = Command::new("unshare");
+    script.args(["--mount", "sh", "-c", TINY_DISKS, "sh"]);
+    script.args([user.uid.to_string(), user.gid.to_string()]).arg(store);
+    script.arg(pull.get_program()).args(pull.get_args());
+    script.env_clear().envs(world.environment());
+    let run = tool(&mut script).ok();
+    assert!(run.stderr.contains("o space left"), "{}", run.shown());
+    for mixed_up in ["not a sound tar", "into the layer: cannot write"] {
+        assert!(!run.stderr.contains(mixed_up), "{}", run.shown());
+    }
 }
 
 fn a_step_with_too_little_memory(world: &World) {

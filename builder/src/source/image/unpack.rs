@@ -4,7 +4,7 @@
 //! the layer: inflating and writing cost about the same, so a single large layer has two cores to
 //! work on.
 
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +13,7 @@ use std::thread;
 use bytes::Bytes;
 use rbuild_cache::archive::{BadMember, Compression, fill};
 use rbuild_cache::layer::ImportError;
-use rbuild_cache::{BlobWriteError, BlobWriter, Digest, LayerId, Store};
+use rbuild_cache::{BlobWriteError, BlobWriter, Digest, FsError, LayerId, Store};
 use tokio::sync::mpsc;
 
 const MAGIC_LENGTH: u64 = 6;
@@ -40,6 +40,8 @@ pub(super) struct Feed {
     part: Bytes,
     state: FeedState,
     writer: BlobWriter,
+    /// Why the blob could not be kept. To who reads, it only breaks off.
+    unkept: Option<FsError>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -102,11 +104,13 @@ pub(super) fn keep_and_unpack(
         let inflated = inflate(&mut feed, &outlet);
         // The layer need not wait for the blob to be on the disk.
         drop(outlet);
-        if inflated == Inflated::Whole { feed.keep(digest) } else { Ok(()) }
+        if inflated == Inflated::Whole { feed.keep(digest) } else { feed.is_kept() }
     });
-    let layer = layer.map_err(UnpackError::Import)?;
-    kept?;
-    Ok(layer)
+    match (layer, kept) {
+        (_, Err(error @ UnpackError::Keep(BlobWriteError::Disk(_)))) => Err(error),
+        (Err(error), _) => Err(UnpackError::Import(error)),
+        (Ok(layer), kept) => kept.map(|()| layer),
+    }
 }
 
 /// Imports the pieces that `inflate` sends from a thread of its own.
@@ -171,14 +175,20 @@ fn try_inflate(mut blob: impl Read, outlet: &Outlet) -> io::Result<Inflated> {
 
 impl Feed {
     pub(super) fn new(receiver: mpsc::Receiver<Part>, writer: BlobWriter) -> Feed {
-        Feed { receiver, part: Bytes::new(), state: FeedState::Running, writer }
+        let (part, state, unkept) = (Bytes::new(), FeedState::Running, None);
+        Feed { receiver, part, state, writer, unkept }
     }
 
     /// What comes after the end of the compressed stream belongs to the blob, too.
     fn keep(mut self, digest: &Digest) -> Result<(), UnpackError> {
-        io::copy(&mut self, &mut io::sink())
-            .map_err(|error| UnpackError::Import(ImportError::Member(BadMember::Archive(error))))?;
+        let read = io::copy(&mut self, &mut io::sink());
+        self.is_kept()?;
+        read.map_err(|error| UnpackError::Import(ImportError::Member(BadMember::Archive(error))))?;
         self.writer.finish(Some(digest)).map(drop).map_err(UnpackError::Keep)
+    }
+
+    fn is_kept(&mut self) -> Result<(), UnpackError> {
+        self.unkept.take().map_or(Ok(()), |error| Err(UnpackError::Keep(error.into())))
     }
 }
 
@@ -187,7 +197,10 @@ impl Read for Feed {
         while self.part.is_empty() && self.state == FeedState::Running {
             match self.receiver.blocking_recv() {
                 Some(Part::Bytes(bytes)) => {
-                    self.writer.write_all(&bytes)?;
+                    if let Err(error) = self.writer.append(&bytes) {
+                        self.unkept = Some(error);
+                        return Err(io::Error::other("the blob cannot be kept"));
+                    }
                     self.part = bytes;
                 }
                 Some(Part::End) => self.state = FeedState::Ended,
