@@ -219,6 +219,22 @@ impl ImageConfig {
         child
     }
 
+    /// Gives each layer one entry of the history that made it. Bases that were not made from a
+    /// Dockerfile may have fewer, and then every entry behind them would be told of another layer.
+    pub fn complete_history(&mut self, created: Option<&str>) {
+        let mut left = self.rootfs.diff_ids.len();
+        for entry in &mut self.history {
+            entry.empty_layer |= left == 0;
+            left -= usize::from(!entry.empty_layer);
+        }
+        let untold = History {
+            created: Some(created.unwrap_or(UNKNOWN_TIME).to_owned()),
+            created_by: UNTOLD.to_owned(),
+            ..History::default()
+        };
+        self.history.extend(std::iter::repeat_n(untold, left));
+    }
+
     /// The document's bytes.
     pub fn to_json(&self) -> Vec<u8> {
         // These types hold nothing that JSON cannot.
@@ -261,7 +277,7 @@ impl Default for RootFs {
 }
 
 /// Fields of Docker's older documents that tell how that one image was committed.
-const COMMIT_FIELDS: [&str; 11] = [
+const COMMIT_FIELDS: [&str; 12] = [
     "container",
     "container_config",
     "docker_version",
@@ -272,8 +288,15 @@ const COMMIT_FIELDS: [&str; 11] = [
     "comment",
     "Hostname",
     "Image",
+    "moby.buildkit.buildinfo.v1",
     "moby.buildkit.cache.v0",
 ];
+
+/// What the history says of a layer of which its image says nothing.
+const UNTOLD: &str = "a layer of the base";
+
+/// When something was made of which nobody says when, as Docker writes it.
+const UNKNOWN_TIME: &str = "0001-01-01T00:00:00Z";
 
 fn is_nothing(value: &Value) -> bool {
     match value {

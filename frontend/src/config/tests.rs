@@ -86,3 +86,29 @@ fn history_says_which_entries_made_a_layer() {
         )
     );
 }
+
+#[test]
+fn every_layer_of_a_base_has_one_entry() {
+    let rows: [(&[bool], usize, &[bool]); 6] = [
+        (&[], 2, &[false, false]),
+        (&[true], 1, &[true, false]),
+        (&[false, true], 1, &[false, true]),
+        (&[false, false], 1, &[false, true]),
+        (&[false], 0, &[true]),
+        (&[false, true, false], 3, &[false, true, false, false]),
+    ];
+    for (empty, layers, expected) in rows {
+        let mut config = ImageConfig::empty(&amd64());
+        let id = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+        config.rootfs.diff_ids = vec![id.parse().unwrap(); layers];
+        for empty in empty {
+            config.record(String::new(), if *empty { Layer::Empty } else { Layer::Made });
+        }
+        config.complete_history(Some("2020-01-01T00:00:00Z"));
+        let found: Vec<bool> = config.history.iter().map(|entry| entry.empty_layer).collect();
+        assert_eq!(found, expected, "{empty:?} and {layers} layers");
+        let added = &config.history[empty.len()..];
+        let time = Some("2020-01-01T00:00:00Z");
+        assert!(added.iter().all(|entry| entry.created.as_deref() == time), "{added:?}");
+    }
+}

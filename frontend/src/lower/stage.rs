@@ -135,6 +135,7 @@ impl StageLowering<'_, '_> {
                 let origin = Origin { title, span: Some(span), slot, always_run: false };
                 self.state.tip = self.lowering.image(base, &self.platform, origin);
                 self.state.config = base.config.child();
+                self.state.config.complete_history(base.config.created.as_deref());
             }
         }
         let runtime = &mut self.state.config.config;
