@@ -43,6 +43,7 @@ mod indexed;
 mod lazy;
 mod marks;
 mod mount;
+mod overlay;
 mod pipe;
 mod source;
 mod squash;

@@ -1,30 +1,24 @@
 //! Making layers visible: the directories of a stack, and a read-only merged view of it.
 //!
 //! Mounts are made once per process and kept. They are reached by name, since the sandbox's
-//! processes share the mount namespace but no descriptors. The kernel is given short names under
-//! `/proc/self/fd` instead of real ones: an option may have 255 bytes only, and a real name may hold
-//! what the older interface takes for syntax.
+//! processes share the mount namespace but no descriptors.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Permissions;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
-    unmount,
+    FsOpenFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsopen, unmount,
 };
 
 use super::error::MOST_LAYERS;
 use super::indexed::{INDEX, TAR};
-use super::marks::Rights;
+use super::overlay::{self, Access, attach, handle, short_name};
 use super::squash::{self, Squashed};
 use super::{Layers, MountError, Snapshot};
 use crate::db::Form;
@@ -120,7 +114,7 @@ impl Layers {
         let path = self.mount_point()?;
         let view = View { path, mounted: true };
         let failed = |cause| MountError::Mount { what: "a stack of layers".to_owned(), cause };
-        overlay(&lowers, self.inner.rights, &view.path).map_err(failed)?;
+        overlay::lay(&lowers, None, self.inner.rights, &view.path).map_err(failed)?;
         Ok(view)
     }
 
@@ -162,7 +156,8 @@ impl Layers {
                     what: format!("layer `{layer}`"),
                     cause: cause.into(),
                 };
-                attach(&open_indexed(&folder).map_err(failed)?, &at).map_err(failed)?;
+                let indexed = open_indexed(&folder).map_err(failed)?;
+                attach(&indexed, Access::Read, &at).map_err(failed)?;
                 guard(&self.inner.mounts.mounted).push(at.clone());
                 at
             }
@@ -216,86 +211,4 @@ pub(super) fn open_indexed(folder: &Path) -> rustix::io::Result<OwnedFd> {
     fsconfig_set_string(&context, "device", short_name(&tar))?;
     fsconfig_create(&context)?;
     Ok(context)
-}
-
-/// Mounts `lowers`, the topmost first, read-only at `at`.
-fn overlay(lowers: &[PathBuf], rights: Rights, at: &Path) -> io::Result<()> {
-    match overlay_by_parts(lowers, rights, at) {
-        // Linux before 6.8 does not take the layers one by one.
-        Err(Errno::INVAL | Errno::NOSYS) => overlay_at_once(lowers, rights, at),
-        done => Ok(done?),
-    }
-}
-
-fn overlay_by_parts(lowers: &[PathBuf], rights: Rights, at: &Path) -> rustix::io::Result<()> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    // Before 6.5 any option is taken, and refused later with a line in the kernel's log.
-    if fsconfig_set_flag(&context, "lowerdir+").is_ok() {
-        return Err(Errno::INVAL);
-    }
-    for lower in lowers {
-        let dir = handle(lower)?;
-        fsconfig_set_string(&context, "lowerdir+", short_name(&dir))?;
-    }
-    match rights {
-        Rights::Host => fsconfig_set_string(&context, "redirect_dir", "nofollow")?,
-        Rights::Namespace => fsconfig_set_flag(&context, "userxattr")?,
-    }
-    fsconfig_create(&context)?;
-    attach(&context, at)
-}
-
-/// All layers in one page of options.
-fn overlay_at_once(lowers: &[PathBuf], rights: Rights, at: &Path) -> io::Result<()> {
-    let handles: Vec<OwnedFd> =
-        lowers.iter().map(|lower| handle(lower)).collect::<Result<_, _>>()?;
-    let names: Vec<String> = handles.iter().map(short_name).collect();
-    let option = match rights {
-        Rights::Host => "redirect_dir=nofollow",
-        Rights::Namespace => "userxattr",
-    };
-    let options = std::ffi::CString::new(format!("{option},lowerdir={}", names.join(":")))?;
-    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
-    Ok(mount("overlay", at, "overlay", flags, options.as_c_str())?)
-}
-
-/// Attaches a configured file system: read-only, and what layers hold has no power outside the
-/// sandbox.
-pub(super) fn attach(context: &OwnedFd, at: &Path) -> rustix::io::Result<()> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    let mounted = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    move_mount(&mounted, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-}
-
-pub(super) fn handle(path: &Path) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-}
-
-pub(super) fn short_name(handle: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", handle.as_raw_fd())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layer::tests::support::private_mounts;
-
-    #[test]
-    fn older_kernels_get_all_layers_in_one_page() {
-        private_mounts();
-        let folder = tempfile::tempdir().unwrap();
-        let lowers: Vec<PathBuf> =
-            (0..150).map(|n| folder.path().join(format!("lower,:\\ {n}"))).collect();
-        for (n, lower) in lowers.iter().enumerate() {
-            std::fs::create_dir(lower).unwrap();
-            std::fs::write(lower.join("who"), n.to_string()).unwrap();
-        }
-        let at = folder.path().join("at");
-        std::fs::create_dir(&at).unwrap();
-        overlay_at_once(&lowers, Rights::detect(), &at).unwrap();
-        assert_eq!(std::fs::read(at.join("who")).unwrap(), b"0");
-        unmount(&at, UnmountFlags::empty()).unwrap();
-    }
 }
