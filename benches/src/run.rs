@@ -105,7 +105,8 @@ fn empty(workload: &Workload, phase: Phase, builder: &Builder) -> Cell {
 fn hopeless(plan: &Plan, earlier: &Results, cell: &Cell) -> Option<String> {
     let own = |one: &&Cell| one.workload == cell.workload && one.builder == cell.builder;
     let of_builder = earlier.cells.iter().filter(own);
-    let failed = of_builder.clone().filter(|one| one.size == cell.size);
+    let is_build = |one: &&Cell| one.size == cell.size && one.phase != Phase::Alone;
+    let failed = of_builder.clone().filter(is_build);
     if let Some(failure) = failed.filter_map(|one| one.failure.clone()).next() {
         return Some(failure);
     }
