@@ -36,6 +36,9 @@ pub enum GroupError {
     },
 }
 
+/// Tells where this process is in the tree of a controller.
+type Find<'a> = &'a dyn Fn(Controller) -> Option<Own>;
+
 /// Limits that cannot be kept here.
 #[derive(Debug)]
 pub struct Unkept {
@@ -60,7 +63,7 @@ impl Group {
         Group::beside(limits, &cgroup::own)
     }
 
-    fn beside(limits: &Limits, own: &dyn Fn(Controller) -> Option<Own>) -> (Group, Vec<Unkept>) {
+    fn beside(limits: &Limits, own: Find<'_>) -> (Group, Vec<Unkept>) {
         let mut group =
             Group { memory: None, dirs: Vec::new(), doors: Vec::new(), limit: limits.memory };
         let memory = limits.memory.map(|bytes| group.keep_memory(bytes, own));
@@ -93,22 +96,14 @@ impl Group {
         })
     }
 
-    fn keep_memory(
-        &mut self,
-        bytes: u64,
-        own: &dyn Fn(Controller) -> Option<Own>,
-    ) -> Result<(), GroupError> {
+    fn keep_memory(&mut self, bytes: u64, own: Find<'_>) -> Result<(), GroupError> {
         let (version, dir) = self.dir(Controller::Memory, own)?;
         limit_memory(version, &dir, bytes)?;
         self.memory = Some((version, dir));
         Ok(())
     }
 
-    fn keep_cpus(
-        &mut self,
-        thousandths: u64,
-        own: &dyn Fn(Controller) -> Option<Own>,
-    ) -> Result<(), GroupError> {
+    fn keep_cpus(&mut self, thousandths: u64, own: Find<'_>) -> Result<(), GroupError> {
         let (version, dir) = self.dir(Controller::Cpu, own)?;
         limit_cpus(version, &dir, thousandths)
     }
@@ -117,7 +112,7 @@ impl Group {
     fn dir(
         &mut self,
         controller: Controller,
-        own: &dyn Fn(Controller) -> Option<Own>,
+        own: Find<'_>,
     ) -> Result<(Version, PathBuf), GroupError> {
         let own = own(controller).ok_or(GroupError::NoController(controller))?;
         let shared = self.dirs.iter().find(|(version, _)| *version == Version::Two);

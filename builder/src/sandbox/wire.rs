@@ -18,9 +18,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::spec::DeviceLook;
-
 use super::error::Failure;
+use super::spec::DeviceLook;
 
 /// The kernel passes no more descriptors in one message.
 pub const MAX_FDS: usize = 253;

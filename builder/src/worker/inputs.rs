@@ -32,22 +32,18 @@ impl Inputs<'_, '_> {
     }
 
     /// The digest of what an edge picks.
-    pub(super) fn content(
-        &self,
-        worker: &BuildWorker<'_>,
-        input: usize,
-    ) -> Result<String, WorkError> {
+    pub(super) fn content(&self, input: usize) -> Result<String, WorkError> {
         let edge = self.job.vertex.inputs.get(input).zip(self.job.inputs.get(input));
         edge.map_or(Ok(String::new()), |(edge, output)| {
-            Ok(worker.content(output, &edge.selector)?.hex())
+            Ok(self.worker.content(output, &edge.selector)?.hex())
         })
     }
 
     /// What the files of a context hashed to in earlier builds.
-    pub(super) fn stats<'b>(&self, worker: &'b BuildWorker<'_>, input: usize) -> &'b StatCache {
+    pub(super) fn stats(&self, input: usize) -> &StatCache {
         match self.job.inputs.get(input) {
-            Some(Output::Context(name)) => &worker.context.files(name).stats,
-            _ => &worker.context.files.stats,
+            Some(Output::Context(name)) => &self.worker.context.files(name).stats,
+            _ => &self.worker.context.files.stats,
         }
     }
 

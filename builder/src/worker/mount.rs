@@ -122,7 +122,7 @@ impl Prepared {
                 sandbox::MountKind::Bind { source, access: (*access).into() }
             }
             MountKind::Cache(cache) => {
-                let source = Source::Path(volumes.path(worker, cache, inputs)?);
+                let source = Source::Path(volumes.path(cache, inputs)?);
                 sandbox::MountKind::Bind { source, access: cache.access.into() }
             }
             MountKind::Tmpfs { size } => {

@@ -78,7 +78,7 @@ fn context(
         Some(Selector::Whole) | None => all(),
     };
     let selection = inputs.tree(input)?.select(&selector)?;
-    let content = selection.digest(inputs.stats(worker, input))?;
+    let content = selection.digest(inputs.stats(input))?;
     let one = selection.matches.first().filter(|one| !one.top.node.is_dir());
     let path = one.map(|one| one.name.clone()).unwrap_or_default();
     let key = key(&content);

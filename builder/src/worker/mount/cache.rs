@@ -38,7 +38,7 @@ pub fn take_all(
     for mount in &op.mounts {
         let MountKind::Cache(cache) = &mount.kind else { continue };
         let sharing = sharing(cache.sharing);
-        let one = wanted.entry(name(worker, cache, inputs)?);
+        let one = wanted.entry(name(cache, inputs)?);
         let one = one.or_insert(Wanted { cache, target: &mount.target, sharing });
         one.sharing = one.sharing.max(sharing);
     }
@@ -59,13 +59,8 @@ pub fn take_all(
 
 impl Volumes {
     /// Where the volume of a mount is.
-    pub fn path(
-        &self,
-        worker: &BuildWorker<'_>,
-        cache: &CacheMount,
-        inputs: &Inputs<'_, '_>,
-    ) -> Result<PathBuf, WorkError> {
-        let name = name(worker, cache, inputs)?;
+    pub fn path(&self, cache: &CacheMount, inputs: &Inputs<'_, '_>) -> Result<PathBuf, WorkError> {
+        let name = name(cache, inputs)?;
         Ok(self.0.get(&name).map(Volume::path).unwrap_or_default())
     }
 
@@ -76,13 +71,9 @@ impl Volumes {
 }
 
 /// A volume that says how it begins is another one than one that does not, or begins otherwise.
-fn name(
-    worker: &BuildWorker<'_>,
-    cache: &CacheMount,
-    inputs: &Inputs<'_, '_>,
-) -> Result<VolumeName, WorkError> {
+fn name(cache: &CacheMount, inputs: &Inputs<'_, '_>) -> Result<VolumeName, WorkError> {
     let base = match (&cache.seed, cache.owner) {
-        (Some(seed), _) => inputs.content(worker, seed.input)?,
+        (Some(seed), _) => inputs.content(seed.input)?,
         (None, Some(FileOwner { mode, uid, gid })) => format!("{mode:o} {uid}:{gid}"),
         (None, None) => String::new(),
     };
